@@ -1,0 +1,53 @@
+import type { RotationReport, SecretsStatus } from "@codespar/core";
+import type { Command } from "commander";
+import { contextOf } from "../../context.ts";
+import { withExamples } from "../../help.ts";
+import { jsonText, note, print } from "../../output.ts";
+import { progressOf } from "../../progress.ts";
+import { abortOnSignals } from "../../signals.ts";
+import { withDeployment } from "../../store/open-store.ts";
+
+/** `codespar secrets rotate` */
+export function addSecretsRotate(secrets: Command): void {
+  const command = secrets
+    .command("rotate")
+    .description(
+      "seal everything that earlier keys have sealed under the first key of CODESPAR_ENCRYPTION_KEY, beside running servers. A key that is kept beside files is replaced by a new one. Broken off, it goes on when it is run again",
+    )
+    .action(rotate);
+  withExamples(
+    command,
+    "codespar secrets rotate",
+    "CODESPAR_ENCRYPTION_KEY=NEW,OLD codespar secrets rotate",
+  );
+}
+
+async function rotate(_flags: object, command: Command): Promise<void> {
+  const context = contextOf(command);
+  const signal = abortOnSignals();
+  const progress = await progressOf("sealing records anew");
+  const [report, status] = await withDeployment(context, "write", async ({ secrets }) => {
+    const onProgress = ({ done, total }: { done: number; total: number }) =>
+      progress.update(done, total);
+    const rotated = await secrets.rotate({ signal, onProgress }).finally(() => progress.stop());
+    return [rotated, await secrets.status()] as const;
+  });
+  if (context.json) return print(jsonText(report));
+  await print(summary(report));
+  const next = nextStep(report, status);
+  if (next !== null) note(next);
+}
+
+function summary({ activeKey, resealed, remaining }: RotationReport): string {
+  if (activeKey === null) return "no secret was stored yet: there is nothing to seal anew";
+  return `${resealed} records sealed anew under the key ${activeKey}; ${remaining} records are left on earlier keys`;
+}
+
+function nextStep({ activeKey }: RotationReport, { source, keys }: SecretsStatus): string | null {
+  if (activeKey === null) return null;
+  if (source === "folder")
+    return "The key in keys/encryption.key is a new one: keep a copy of it. Backups made until now need the earlier one.";
+  return keys.length > 1
+    ? "The earlier keys can go from CODESPAR_ENCRYPTION_KEY now, on every server. Backups made until now need them."
+    : "There is only one key. To begin with a new one, put it first: CODESPAR_ENCRYPTION_KEY=NEW,OLD";
+}

@@ -1,0 +1,64 @@
+import { parseVerifier } from "./signed-note.ts";
+
+/*
+ * Entries by which a trail speaks of itself. Verification acts on them, so callers can't append them: what they say stands in the
+ * hashed bytes, as action and target.
+ */
+
+/** A part of an earlier entry was erased: target `audit_part`, `<seq>/<part>`. */
+export const redacted = "audit.redacted";
+/** The trail got its first signing key: target `audit_key`, its vkey. */
+export const keyCreated = "audit.key_created";
+/** A signing key took another one's place: target `audit_key`, `<old key id> <new vkey>`. */
+export const keyRotated = "audit.key_rotated";
+
+/** The actions that are the trail's own. */
+export const ownActions: readonly string[] = [redacted, keyCreated, keyRotated];
+
+interface Said {
+  readonly action: string;
+  readonly target?: { readonly type: string; readonly id: string } | undefined;
+}
+
+/** A part of an entry, as the entry that erased it names it. */
+export function redactionOf(
+  seq: number,
+  part: string,
+): Said & { target: NonNullable<Said["target"]> } {
+  return { action: redacted, target: { type: "audit_part", id: `${seq}/${part}` } };
+}
+
+/** Which part an entry says was erased; `null` when it says no such thing. */
+export function erasedBy({ action, target }: Said): { seq: number; part: string } | null {
+  if (action !== redacted || target?.type !== "audit_part") return null;
+  const [, seq, part] = /^(0|[1-9]\d{0,15})\/(.+)$/su.exec(target.id) ?? [];
+  return seq === undefined || part === undefined ? null : { seq: Number(seq), part };
+}
+
+/** The first signing key, as its entry names it. */
+export function creationOf(vkey: string) {
+  return { action: keyCreated, target: { type: "audit_key", id: vkey } };
+}
+
+/** A signing key and the one that it replaces, as their entry names them. */
+export function rotationOf(oldKeyId: string, vkey: string) {
+  return { action: keyRotated, target: { type: "audit_key", id: `${oldKeyId} ${vkey}` } };
+}
+
+/** The signing key that an entry announces; `null` when it announces none. */
+export function keyAnnouncedBy({ action, target }: Said): string | null {
+  if (target?.type !== "audit_key") return null;
+  if (action === keyCreated) return isVerifier(target.id) ? target.id : null;
+  if (action !== keyRotated) return null;
+  const vkey = target.id.replace(/^[0-9a-f]{8} /, "");
+  return isVerifier(vkey) ? vkey : null;
+}
+
+function isVerifier(text: string): boolean {
+  try {
+    parseVerifier(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

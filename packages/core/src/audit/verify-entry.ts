@@ -1,0 +1,171 @@
+import { Buffer } from "node:buffer";
+import { commitment, type EntryPart } from "./commitment.ts";
+import type { EntryFailure } from "./failure.ts";
+import { genesisHash, type Leaf, leafHash } from "./leaf.ts";
+import { parseLeaf } from "./leaf-parse.ts";
+import { type AuditProjection, projectionOf } from "./projection.ts";
+
+/** One entry as it is stored. */
+export interface StoredEntry {
+  readonly seq: number;
+  /** Exactly the bytes that were hashed. */
+  readonly leaf: Uint8Array;
+  /** The stored hash, lower-case hex; where none is stored, the one of the bytes. */
+  readonly hash: string;
+  readonly parts: readonly EntryPart[];
+  /** The searchable copy; `null` where none is kept. */
+  readonly projection: AuditProjection | null;
+}
+
+/** What the entry before leaves for the next one to be checked against. */
+export interface Before {
+  readonly seq: number;
+  readonly hash: string;
+  /** Its sealing time; the empty string before the first one. */
+  readonly ts: string;
+}
+
+/** Before the first entry. */
+export const atBeginning: Before = { seq: -1, hash: genesisHash, ts: "" };
+
+const sealedAt = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
+
+/** Reads an entry's leaf and checks all that can be told from the entry itself and the one before. */
+export function checkEntry(
+  row: StoredEntry,
+  before: Before,
+  log: string | null,
+): { readonly hash: string; readonly leaf: Leaf } | EntryFailure {
+  const bytes = bytesOf(row);
+  const leaf = parseLeaf(bytes);
+  if (leaf === null) return notCanonical;
+  const hash = leafHash(bytes);
+  return (
+    hashFailure(row, hash) ??
+    logFailure(leaf, log) ??
+    seqFailure(row, before) ??
+    linkFailure(leaf, before) ??
+    timeFailure(leaf, before) ??
+    projectionFailure(row, leaf) ?? { hash, leaf }
+  );
+}
+
+const linkMark = '},"prev":"';
+
+/**
+ * Checks only an entry's hash and link, for a fraction of the time. The link stands where the canonical order puts it: no string
+ * can hold its mark, since the quotes in it would be escaped.
+ */
+export function checkHashes(row: StoredEntry, before: Before): { hash: string } | EntryFailure {
+  const bytes = bytesOf(row);
+  const hash = leafHash(bytes);
+  const failure = hashFailure(row, hash) ?? seqFailure(row, before);
+  if (failure !== null) return failure;
+  const text = bytes.toString("latin1");
+  const start = text.indexOf(linkMark) + linkMark.length;
+  const end = start + before.hash.length;
+  const linked = text.startsWith(before.hash, start) && text[end] === '"';
+  return linked ? { hash } : prevFailure(text.slice(start, end), before);
+}
+
+const notCanonical: EntryFailure = {
+  check: "content",
+  expected: "canonical JSON of an entry",
+  actual: "other bytes",
+  words: "its bytes are not the canonical JSON of an entry",
+};
+
+function bytesOf({ leaf }: StoredEntry): Buffer {
+  return Buffer.from(leaf.buffer, leaf.byteOffset, leaf.byteLength);
+}
+
+function hashFailure(row: StoredEntry, hash: string): EntryFailure | null {
+  if (row.hash === hash) return null;
+  const words = `its bytes have the hash ${hash}, stored beside them is ${row.hash}`;
+  return { check: "content", expected: row.hash, actual: hash, words };
+}
+
+function logFailure(leaf: Leaf, log: string | null): EntryFailure | null {
+  if (leaf.log === log) return null;
+  const words = `it was sealed in log ${leaf.log}, this one is ${log}`;
+  return { check: "content", expected: `log ${log}`, actual: `log ${leaf.log}`, words };
+}
+
+function seqFailure(row: StoredEntry, before: Before): EntryFailure | null {
+  const seq = before.seq + 1;
+  if (row.seq === seq) return null;
+  const words = `it stands where entry ${seq} should`;
+  return { check: "link", expected: `seq ${seq}`, actual: `seq ${row.seq}`, words };
+}
+
+function linkFailure(leaf: Leaf, before: Before): EntryFailure | null {
+  const seq = before.seq + 1;
+  if (leaf.seq !== seq) {
+    const words = `it was sealed as entry ${leaf.seq}`;
+    const [expected, actual] = [`sealed seq ${seq}`, `sealed seq ${leaf.seq}`];
+    return { check: "link", expected, actual, words };
+  }
+  return leaf.prev === before.hash ? null : prevFailure(leaf.prev, before);
+}
+
+function prevFailure(prev: string, before: Before): EntryFailure {
+  // From the chain alone nobody can tell which of the two it was; the tree can, where it holds the hash.
+  const words =
+    before.seq === -1
+      ? `it names ${prev} as the entry before, and there is none`
+      : `it names ${prev} as the hash of entry ${before.seq}, which is ${before.hash}: entry ${before.seq} was changed, or this link`;
+  return { check: "link", expected: `prev ${before.hash}`, actual: `prev ${prev}`, words };
+}
+
+function timeFailure(leaf: Leaf, before: Before): EntryFailure | null {
+  const actual = leaf.ts;
+  if (!sealedAt.test(actual)) {
+    const expected = "an instant with six decimals";
+    const words = `its time of sealing is ${actual}, not ${expected}`;
+    return { check: "time", expected, actual, words };
+  }
+  if (actual >= before.ts) return null;
+  const words = `it was sealed at ${actual}, the one before it later, at ${before.ts}`;
+  return { check: "time", expected: `${before.ts} or later`, actual, words };
+}
+
+function projectionFailure(row: StoredEntry, leaf: Leaf): EntryFailure | null {
+  if (row.projection === null) return null;
+  const sealed = projectionOf(leaf);
+  for (const column of Object.keys(sealed) as (keyof AuditProjection)[]) {
+    const stored = row.projection[column];
+    if (stored === sealed[column]) continue;
+    const expected = `${column} ${JSON.stringify(sealed[column])}`;
+    const actual = `${column} ${JSON.stringify(stored)}`;
+    return { check: "projection", expected, actual, words: `stored ${actual}, sealed ${expected}` };
+  }
+  return null;
+}
+
+/** Checks the parts that are there. @returns what is wrong with one, or the names of those that are missing */
+export function checkParts(row: StoredEntry, leaf: Leaf): EntryFailure | readonly string[] {
+  const missing: string[] = [];
+  let found = 0;
+  for (const [name, sealed] of Object.entries(leaf.parts)) {
+    const part = row.parts.find((candidate) => candidate.name === name);
+    if (part === undefined) {
+      missing.push(name);
+      continue;
+    }
+    found += 1;
+    const actual = commitment(part);
+    if (actual === sealed) continue;
+    const words = `its part "${name}" has the commitment ${actual}, sealed was ${sealed}`;
+    return { check: "parts", expected: `${name} ${sealed}`, actual: `${name} ${actual}`, words };
+  }
+  if (found === row.parts.length) return missing;
+  const more =
+    row.parts.find(({ name }, i) => !Object.hasOwn(leaf.parts, name) || firstOf(row, name) !== i)
+      ?.name ?? "";
+  const words = `it has a part "${more}" that was not sealed with it`;
+  return { check: "parts", expected: `${more} no such part`, actual: `${more} there`, words };
+}
+
+function firstOf(row: StoredEntry, name: string): number {
+  return row.parts.findIndex((part) => part.name === name);
+}

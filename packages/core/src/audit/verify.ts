@@ -1,0 +1,293 @@
+import type { AuditFailure, AuditVerification, AuditVerifyInput } from "../domain/audit-proofs.ts";
+import { keyAnnouncedBy } from "./actions.ts";
+import { inEntry, nothingPassed, type Passed } from "./failure.ts";
+import type { Leaf } from "./leaf.ts";
+import { parseLeaf } from "./leaf-parse.ts";
+import type { TileReader } from "./tiles.ts";
+import { CheckpointCheck, readAnchors, type StoredCheckpoint } from "./verify-checkpoints.ts";
+import {
+  atBeginning,
+  type Before,
+  checkEntry,
+  checkHashes,
+  checkParts,
+  type StoredEntry,
+} from "./verify-entry.ts";
+import { type RedactionSource, Redactions } from "./verify-redactions.ts";
+import { TreeCheck } from "./verify-tree.ts";
+
+/** The trail's end when verification began. */
+export interface TrailHead {
+  readonly size: number;
+  readonly hash: string;
+  readonly log: string | null;
+}
+
+/** A trail to verify: of a backend, a folder opened read-only, or an exported bundle. */
+export interface TrailSource {
+  /** What is appended behind it isn't looked at. To be read after `keys`, and after it is settled which `checkpoints` there are. */
+  readonly head: TrailHead;
+  /** The public keys (vkey) that are stored as the trail's. */
+  readonly keys: readonly string[];
+  /** All entries from 0 on, in order, in batches; those behind the head are passed over. */
+  entries(): AsyncIterable<readonly StoredEntry[]>;
+  /**
+   * The entries that say that a part was erased, those behind the head included. Asked again when a part is missing that none explains: it
+   * may have been erased since.
+   */
+  readonly redactions: RedactionSource;
+  /** The stored checkpoints by size, ascending: none that was signed after the head was read. */
+  checkpoints(): AsyncIterable<StoredCheckpoint>;
+  /** Reads the stored tree; `null` where none is stored. */
+  readonly readTiles: TileReader | null;
+  /** What the source lacks, in sentences, asked at the end: entries that it lacks are then no tampering, and the verdict is `incomplete`. */
+  missing?(): readonly string[];
+}
+
+/** Told about every thousand entries. */
+export type OnProgress = (progress: { readonly checked: number; readonly size: number }) => void;
+
+const progressEvery = 1000;
+/** What the bytes of an entry that announces a key begin with. */
+const announcement = '{"action":"audit.key_';
+
+/**
+ * Verifies a trail from its first entry to the head, in one pass and in constant memory but for a small record of each erased part. It
+ * stops at the first failure, since everything behind a broken link is unproven. Nothing is written.
+ *
+ * @throws NoteError when a trusted key or the kept checkpoint isn't one; whatever reading the source throws
+ */
+export async function verifyTrail(
+  source: TrailSource,
+  input: AuditVerifyInput = {},
+  onProgress?: OnProgress,
+): Promise<AuditVerification> {
+  const anchors = readAnchors(input);
+  const passed = nothingPassed();
+  const checkpoints = new CheckpointCheck(source.head.log, source.checkpoints(), anchors, passed);
+  try {
+    const run = new Verification(source, checkpoints, passed, input.depth === "hashes", onProgress);
+    return await run.result();
+  } finally {
+    await checkpoints.close();
+  }
+}
+
+class Verification {
+  readonly #source: TrailSource;
+  readonly #checkpoints: CheckpointCheck;
+  readonly #passed: Passed;
+  readonly #hashesOnly: boolean;
+  readonly #onProgress: OnProgress | undefined;
+  readonly #tree: TreeCheck;
+  readonly #redactions: Redactions;
+  #before: Before = atBeginning;
+  #redacted = 0;
+
+  constructor(
+    source: TrailSource,
+    checkpoints: CheckpointCheck,
+    passed: Passed,
+    hashesOnly: boolean,
+    onProgress: OnProgress | undefined,
+  ) {
+    this.#source = source;
+    this.#checkpoints = checkpoints;
+    this.#passed = passed;
+    this.#hashesOnly = hashesOnly;
+    this.#onProgress = onProgress;
+    this.#tree = new TreeCheck(source.readTiles);
+    this.#redactions = new Redactions(source.redactions, source.head.size, source.head.log);
+  }
+
+  async result(): Promise<AuditVerification> {
+    const found = await this.#firstFailure();
+    // The tree tells which entry was changed, where the chain only tells that one of two was.
+    const inTree = await this.#tree.compareAll();
+    const firstFailure =
+      found === null || (inTree !== null && inTree.seq < found.seq) ? inTree : found;
+    this.#passed.root += this.#tree.passed;
+    return this.#verdict(firstFailure);
+  }
+
+  async #firstFailure(): Promise<AuditFailure | null> {
+    if (!this.#hashesOnly) await this.#redactions.load();
+    return (
+      (await this.#checkpoints.begin()) ??
+      (await this.#checkSigned()) ??
+      (await this.#checkEntries()) ??
+      this.#checkEnd()
+    );
+  }
+
+  async #checkEntries(): Promise<AuditFailure | null> {
+    const { size } = this.#source.head;
+    if (size === 0) return null;
+    for await (const rows of this.#source.entries()) {
+      const wrong = await this.#checkBatch(rows);
+      if (wrong !== null) return wrong;
+      if (this.#tree.size === size) break;
+    }
+    this.#onProgress?.({ checked: this.#tree.size, size });
+    return null;
+  }
+
+  async #checkBatch(rows: readonly StoredEntry[]): Promise<AuditFailure | null> {
+    for (const row of rows) {
+      if (row.seq >= this.#source.head.size) break;
+      const result = this.#hashesOnly ? this.#checkHashes(row) : this.#checkWhole(row);
+      // Nearly always there is nothing to wait for, and waiting would cost as much as the check.
+      const wrong = result instanceof Promise ? await result : result;
+      if (wrong !== null) return wrong;
+      if (!this.#tree.due && !this.#checkpoints.isDueAt(this.#tree.size)) continue;
+      const unsigned = (await this.#tree.compare()) ?? (await this.#checkSigned());
+      if (unsigned !== null) return unsigned;
+    }
+    return null;
+  }
+
+  #checkHashes(row: StoredEntry): AuditFailure | null {
+    const result = checkHashes(row, this.#before);
+    if ("check" in result) return inEntry(row.seq, result);
+    const wrong = lastFailure(row.seq, result.hash, this.#source.head);
+    if (wrong !== null) return wrong;
+    const bytes = Buffer.from(row.leaf.buffer, row.leaf.byteOffset, row.leaf.byteLength);
+    if (bytes.toString("latin1", 0, announcement.length) === announcement) {
+      const leaf = parseLeaf(bytes);
+      if (leaf !== null) this.#announce(leaf);
+    }
+    this.#add({ seq: row.seq, hash: result.hash, ts: "" });
+    return null;
+  }
+
+  #checkWhole(row: StoredEntry): AuditFailure | null | Promise<AuditFailure | null> {
+    const result = checkEntry(row, this.#before, this.#source.head.log);
+    if ("check" in result) return inEntry(row.seq, result);
+    const { hash, leaf } = result;
+    const missing = checkParts(row, leaf);
+    if ("check" in missing) return inEntry(row.seq, missing);
+    const wrong =
+      lastFailure(row.seq, hash, this.#source.head) ??
+      this.#redactions.revived(row) ??
+      this.#redactions.meet(leaf);
+    if (wrong !== null) return wrong;
+    const accept = () => {
+      this.#announce(leaf);
+      this.#add({ seq: row.seq, hash, ts: leaf.ts });
+      this.#passed.time += 1;
+      this.#passed.parts += 1;
+      if (row.projection !== null) this.#passed.projection += 1;
+    };
+    if (missing.length > 0) return this.#explain(row.seq, missing, accept);
+    accept();
+    return null;
+  }
+
+  /** Parts are missing: each needs an entry that says so. */
+  async #explain(
+    seq: number,
+    missing: readonly string[],
+    accept: () => void,
+  ): Promise<AuditFailure | null> {
+    for (const name of missing) {
+      if (await this.#redactions.explains(seq, name)) {
+        this.#redacted += 1;
+        continue;
+      }
+      // The entry that says so may be among those that the source lacks.
+      if (this.#missing.length > 0) continue;
+      return inEntry(seq, {
+        check: "parts",
+        expected: `${name} there, or an entry that erased it`,
+        actual: "neither",
+        words: `its part "${name}" is missing, and no entry says that it was erased`,
+      });
+    }
+    accept();
+    return null;
+  }
+
+  #announce(leaf: Leaf): void {
+    const vkey = keyAnnouncedBy(leaf);
+    if (vkey !== null) this.#checkpoints.announce(vkey);
+  }
+
+  #add(entry: Before): void {
+    this.#before = entry;
+    this.#tree.add(entry.hash);
+    this.#passed.content += 1;
+    this.#passed.link += 1;
+    const checked = entry.seq + 1;
+    if (checked % progressEvery === 0)
+      this.#onProgress?.({ checked, size: this.#source.head.size });
+  }
+
+  async #checkSigned(): Promise<AuditFailure | null> {
+    const { size } = this.#tree;
+    return this.#checkpoints.isDueAt(size) ? this.#checkpoints.at(size, this.#tree.root()) : null;
+  }
+
+  #checkEnd(): AuditFailure | null {
+    const { head, keys } = this.#source;
+    if (this.#tree.size < head.size)
+      return this.#missing.length > 0 ? null : cutShort(this.#tree.size, head);
+    return this.#checkpoints.end(head.size, keys) ?? this.#redactions.unmet();
+  }
+
+  get #missing(): readonly string[] {
+    return this.#source.missing?.() ?? [];
+  }
+
+  #verdict(firstFailure: AuditFailure | null): AuditVerification {
+    const { size, hash, log } = this.#source.head;
+    const { anchoredSize } = this.#checkpoints;
+    const missing = this.#missing;
+    const intact = anchoredSize > 0 ? "ok" : "unanchored";
+    const whole = missing.length > 0 ? "incomplete" : intact;
+    return {
+      verdict: firstFailure === null ? whole : "tampered",
+      size,
+      head: hash,
+      root: Buffer.from(this.#tree.root()).toString("hex"),
+      log,
+      anchoredSize,
+      checks: { ...this.#passed },
+      redacted: this.#redacted,
+      firstFailure,
+      warnings: [...missing, ...this.#limits(firstFailure === null, anchoredSize, size)],
+    };
+  }
+
+  #limits(intact: boolean, anchoredSize: number, size: number): string[] {
+    const limits: string[] = [];
+    if (this.#hashesOnly)
+      limits.push(
+        "Only bytes, links, tree and signatures were checked: neither times, searchable copies nor details.",
+      );
+    if (!intact) return limits;
+    if (anchoredSize === 0)
+      limits.push(
+        "Nothing outside of the trail vouches for it: were its end cut off, or all of it replaced, it would look the same. Verify with a public key or a checkpoint that was kept elsewhere.",
+      );
+    else if (anchoredSize < size)
+      limits.push(
+        `Entries from ${anchoredSize} on are chained, and nothing outside of the trail vouches for them yet.`,
+      );
+    return limits;
+  }
+}
+
+function cutShort(found: number, { size }: TrailHead): AuditFailure {
+  return inEntry(found, {
+    check: "link",
+    expected: `${size} entries`,
+    actual: `${found} entries`,
+    words: `it is missing; the trail has ${size} entries, and only the first ${found} are there`,
+  });
+}
+
+function lastFailure(seq: number, actual: string, { hash, size }: TrailHead): AuditFailure | null {
+  if (seq !== size - 1 || actual === hash) return null;
+  const words = `its hash is ${actual}, but the last entry sealed has ${hash}`;
+  return inEntry(seq, { check: "link", expected: hash, actual, words });
+}

@@ -1,0 +1,99 @@
+import type { AuditEntry } from "../../domain/audit.ts";
+import { invalid, StorageError } from "../../errors/storage-error.ts";
+import type { CallContext } from "../backend.ts";
+import type { HandleContext } from "../domains/context.ts";
+import { isOwnOrganisation, ownTrail } from "./own-trail.ts";
+
+/** How an erasure goes. */
+export interface EraseOrganisationOptions {
+  /** The organisation's id once more: nobody erases one by mistake. */
+  readonly confirm: string;
+  /** Told after each step how many rows of a table went with it. */
+  readonly onProgress?: (step: ErasedRows) => void;
+  /** Ends the erasure between two steps: `ABORTED`. The same call goes on later. */
+  readonly signal?: AbortSignal;
+}
+
+/** Rows of one table that were removed. */
+export interface ErasedRows {
+  readonly table: string;
+  readonly rows: number;
+}
+
+/** What an erasure removed. */
+export interface ErasureReport {
+  readonly orgId: string;
+  /** Whether it went on with one that had been broken off: what that one removed isn't counted here. */
+  readonly resumed: boolean;
+  /** Rows by table, in the order of their removal. */
+  readonly removed: readonly ErasedRows[];
+  /** Rows in all. */
+  readonly rows: number;
+}
+
+/*
+ * The trail of what is erased goes with it, so that the deployment's own says that it was there. The organisation's id stands among the details
+ * only: it may itself be somebody's name, and details can be erased.
+ */
+
+const action = "organisation.erased";
+
+/** As `Organisations.erase`. */
+export async function eraseOrganisation(
+  context: HandleContext,
+  orgId: string,
+  call: CallContext,
+  { confirm, onProgress }: Partial<EraseOrganisationOptions>,
+): Promise<ErasureReport> {
+  const { backend } = context;
+  if (confirm !== orgId)
+    throw invalid(`To erase an organisation, give its id as confirm too: "${orgId}".`);
+  if (isOwnOrganisation(orgId)) {
+    throw new StorageError(
+      "UNSUPPORTED",
+      `${orgId} is the deployment's own and goes only with the deployment.`,
+    );
+  }
+  const begun = await unfinishedErasure(context, orgId);
+  if (begun === null && !(await backend.organisations(call)).includes(orgId))
+    throw noOrganisation(orgId);
+  const trail = ownTrail(context);
+  const intent = begun ?? (await trail.intent({ action, details: { organisation: orgId } }));
+  const removed = new Map<string, number>();
+  try {
+    await backend.eraseOrganisation(orgId, call, (table, rows) => {
+      removed.set(table, (removed.get(table) ?? 0) + rows);
+      onProgress?.({ table, rows });
+    });
+  } catch (error) {
+    // What may not be erased isn't begun either. All else leaves the intent open, for whoever goes on with it.
+    if (StorageError.is(error, "UNSUPPORTED"))
+      await trail.outcome(intent, "denied", { details: { organisation: orgId } });
+    throw error;
+  }
+  const details = { organisation: orgId, removed: Object.fromEntries(removed) };
+  await trail.outcome(intent, "success", { details });
+  const tables = [...removed].map(([table, rows]) => ({ table, rows }));
+  const rows = tables.reduce((sum, table) => sum + table.rows, 0);
+  return { orgId, resumed: begun !== null, removed: tables, rows };
+}
+
+/** The intent to erase this organisation that nothing has resolved yet. */
+async function unfinishedErasure(
+  context: HandleContext,
+  orgId: string,
+): Promise<AuditEntry | null> {
+  for await (const intent of ownTrail(context).list({ action, unresolved: true })) {
+    const details = intent.details as { readonly organisation?: unknown } | null;
+    if (details?.organisation === orgId) return intent;
+  }
+  return null;
+}
+
+/** What whoever names an organisation gets that holds nothing. */
+export function noOrganisation(orgId: string): StorageError {
+  return new StorageError(
+    "NOT_FOUND",
+    `There is no organisation "${orgId}". codespar orgs list shows all.`,
+  );
+}

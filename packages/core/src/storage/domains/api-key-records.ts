@@ -1,0 +1,34 @@
+import type { ApiKey, ApiKeyScope } from "../../domain/api-key.ts";
+import { idText } from "../../domain/schemas.ts";
+import type { RecordRef, StoredRecord } from "../backend.ts";
+import { parse } from "../validation.ts";
+import { metaOf } from "./context.ts";
+
+/** Where a key is kept. */
+export function keyRef(id: string): RecordRef {
+  return { table: "api_keys", key: [parse(idText, id, "id")] };
+}
+
+/** A key as it may be shown. */
+export function showKey(record: StoredRecord): ApiKey {
+  const { columns } = record;
+  return {
+    id: record.key[0] ?? "",
+    name: String(columns["name"]),
+    scopes: JSON.parse(String(columns["scopes"])) as ApiKeyScope[],
+    createdBy: String(columns["created_by"]),
+    expiresAt: columns["valid_until"] as string | null,
+    lastUsedAt: columns["last_used_at"] as string | null,
+    revokedAt: columns["revoked_at"] as string | null,
+    ...metaOf(record),
+  };
+}
+
+/** How a key has ended; `null` while it works. */
+export function endOf(
+  { expiresAt, revokedAt }: ApiKey,
+  nowMs: number,
+): "expired" | "revoked" | null {
+  if (revokedAt !== null) return "revoked";
+  return expiresAt !== null && Date.parse(expiresAt) <= nowMs ? "expired" : null;
+}

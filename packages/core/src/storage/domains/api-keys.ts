@@ -1,0 +1,152 @@
+import { v7 as uuidv7 } from "uuid";
+import { newToken } from "../../crypto/api-token.ts";
+import type { ApiKeyScope } from "../../domain/api-key.ts";
+import { limits } from "../../domain/limits.ts";
+import { apiKeySchema } from "../../domain/schemas.ts";
+import { invalid, StorageError } from "../../errors/storage-error.ts";
+import type { ApiKeys, IssuedApiKey } from "../api-keys-contract.ts";
+import type { Put, StoredRecord } from "../backend.ts";
+import { optionNames } from "../option-names.ts";
+import { expiryOf, parse } from "../validation.ts";
+import { endOf, keyRef, showKey } from "./api-key-records.ts";
+import { automaticEntry } from "./audit-entries.ts";
+import { withContext } from "./context.ts";
+import { memoryOf, nameOf } from "./key-memory.ts";
+import { tableListing } from "./listing.ts";
+import { putRecord, readShown } from "./record-verbs.ts";
+import type { Runner } from "./runner.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
+
+/** API keys on a handle. */
+export function apiKeysDomain(runner: Runner): ApiKeys {
+  const { context } = runner;
+  /** Whoever asks in this process needn't wait for what it remembers to grow old. */
+  async function forgetting<Result>(id: string, change: Promise<Result>): Promise<Result> {
+    const result = await change;
+    memoryOf(context.backend).keys.forget(nameOf(context.orgId, id));
+    return result;
+  }
+  const domain: ApiKeys = {
+    async create(input, options) {
+      const issued = await runner.run(async (unit) => {
+        const { id = uuidv7(), name, scopes, expiresAt } = parse(apiKeySchema, input, "key");
+        if ((await unit.read(keyRef(id))) !== null) {
+          throw new StorageError(
+            "ALREADY_EXISTS",
+            `There is an API key ${id} already, whose token was shown when it was made. Rotate it, or choose another id.`,
+          );
+        }
+        const validUntil = expiryOf(expiresAt === undefined ? {} : { expiresAt }, unit.call.now);
+        return issue(unit, { id, name, scopes, validUntil });
+      }, options);
+      memoryOf(context.backend).hasKeys = true;
+      return issued;
+    },
+    get: (id, options) => runner.run(async (unit) => readShown(unit, keyRef(id), showKey), options),
+    list: (options) => tableListing(context, options, () => ({ table: "api_keys", show: showKey })),
+    revoke: (id, options) =>
+      forgetting(
+        id,
+        runner.run(async (unit) => {
+          const before = await existing(unit, id);
+          if (before.columns["revoked_at"] !== null) return showKey(before);
+          unit.append(
+            automaticEntry(unit.context.actor, { action: "api_key.revoked", ...subject(id) }),
+          );
+          return showKey(change(unit, before, { revoked_at: iso(unit.call.now) }));
+        }, options),
+      ),
+    rotate: (id, options) =>
+      forgetting(
+        id,
+        runner.run(
+          async (unit) => {
+            const overlapMs = checkOverlap(options?.overlapMs);
+            return replace(unit, await existing(unit, id), overlapMs);
+          },
+          options,
+          optionNames.rotateKey,
+        ),
+      ),
+  };
+  return withContext(domain, context);
+}
+
+interface KeyFields {
+  readonly id: string;
+  readonly name: string;
+  readonly scopes: readonly ApiKeyScope[];
+  readonly validUntil: string | null;
+}
+
+function issue(unit: UnitOfWork, fields: KeyFields, rotatedFrom?: string): IssuedApiKey {
+  const { id, name, scopes, validUntil } = fields;
+  const { orgId, actor } = unit.context;
+  const { token, hash } = newToken({ orgId, keyId: id });
+  const record = putRecord(unit, keyRef(id), null, {
+    name,
+    hash,
+    scopes: JSON.stringify(scopes),
+    created_by: `${actor.type}:${actor.id}`,
+    valid_until: validUntil,
+    last_used_at: null,
+    revoked_at: null,
+  });
+  const details = { name, scopes, expiresAt: validUntil, ...(rotatedFrom && { rotatedFrom }) };
+  unit.append(automaticEntry(actor, { action: "api_key.created", ...subject(id) }, details));
+  return { key: showKey(record), token };
+}
+
+function replace(unit: UnitOfWork, before: StoredRecord, overlapMs: number): IssuedApiKey {
+  const { now } = unit.call;
+  const key = showKey(before);
+  const { id, name, scopes, expiresAt, createdAt } = key;
+  if (endOf(key, now) !== null) {
+    throw new StorageError("NOT_FOUND", `The API key ${id} has ended already. Make a new one.`);
+  }
+  const lifetimeMs = expiresAt === null ? null : Date.parse(expiresAt) - Date.parse(createdAt);
+  const validUntil = lifetimeMs === null ? null : iso(now + lifetimeMs);
+  const issued = issue(unit, { id: uuidv7(), name, scopes, validUntil }, id);
+  const end = iso(now + overlapMs);
+  const ending =
+    overlapMs === 0
+      ? { revoked_at: end }
+      : { valid_until: expiresAt !== null && expiresAt < end ? expiresAt : end };
+  change(unit, before, ending);
+  const details = { replacedBy: issued.key.id, overlapMs };
+  unit.append(
+    automaticEntry(unit.context.actor, { action: "api_key.rotated", ...subject(id) }, details),
+  );
+  return issued;
+}
+
+/** Buffers a change of some columns. */
+function change(unit: UnitOfWork, before: StoredRecord, columns: Put["columns"]): StoredRecord {
+  const ref = { table: "api_keys", key: before.key } as const;
+  return putRecord(unit, ref, before, { ...before.columns, ...columns });
+}
+
+async function existing(unit: UnitOfWork, id: string): Promise<StoredRecord> {
+  const record = await unit.read(keyRef(id));
+  if (record !== null) return record;
+  throw new StorageError("NOT_FOUND", `There is no API key ${JSON.stringify(id)}.`);
+}
+
+function subject(id: string) {
+  return { target: { type: "api_key", id } };
+}
+
+function checkOverlap(overlapMs: unknown): number {
+  if (overlapMs === undefined) return 0;
+  if (typeof overlapMs !== "number" || !Number.isInteger(overlapMs) || overlapMs < 0)
+    throw invalid("overlapMs must be a whole number of milliseconds from 0.");
+  if (overlapMs <= limits.keyOverlapMaxMs) return overlapMs;
+  throw new StorageError(
+    "LIMIT_EXCEEDED",
+    `overlapMs must be at most ${limits.keyOverlapMaxMs}, not ${overlapMs}.`,
+  );
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}

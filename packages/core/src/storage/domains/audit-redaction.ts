@@ -1,0 +1,70 @@
+import { redactionOf } from "../../audit/actions.ts";
+import type { Leaf } from "../../audit/leaf.ts";
+import type { AuditEntry } from "../../domain/audit.ts";
+import { limits } from "../../domain/limits.ts";
+import { StorageError } from "../../errors/storage-error.ts";
+import type { Audit } from "../audit-contract.ts";
+import type { AuditRow, CallContext } from "../backend.ts";
+import { checkText } from "../validation.ts";
+import { automaticEntry, showEntry } from "./audit-entries.ts";
+import { rowAt, showRow } from "./audit-reading.ts";
+import { beginCall, type HandleContext } from "./context.ts";
+import { commitOn } from "./trail-signal.ts";
+
+/** The one part that entries have. */
+const part = "details";
+
+/** Erasing of details. */
+export function auditRedaction(context: HandleContext): Pick<Audit, "redact"> {
+  return {
+    redact: async (seq, reason, options) => {
+      const call = beginCall(context, options);
+      checkText(reason, "reason", limits.textBytes);
+      const row = await rowAt(context, seq, call);
+      const sealed =
+        row === null ? undefined : (JSON.parse(Buffer.from(row.leaf).toString()) as Leaf);
+      if (row === null || sealed === undefined)
+        throw new StorageError("NOT_FOUND", `The trail has no entry ${seq}.`);
+      if (!Object.hasOwn(sealed.parts, part))
+        throw new StorageError("NOT_FOUND", `Entry ${seq} was sealed without details.`);
+      if (!row.parts.some(({ name }) => name === part)) return erasedEarlier(context, row, call);
+      return erase(context, row, reason, call);
+    },
+  };
+}
+
+/** Two at the same moment may both get here: the second erases nothing, and its entry does no harm. */
+async function erase(
+  context: HandleContext,
+  { seq }: AuditRow,
+  reason: string,
+  call: CallContext,
+): Promise<AuditEntry> {
+  const said = { ...redactionOf(seq, part), correlationId: correlationOf(seq) };
+  const entry = automaticEntry(context.actor, said, { reason });
+  const commit = { checks: [], writes: [], appends: [entry], erasures: [{ seq, name: part }] };
+  const [sealed] = (await commitOn(context, commit, call)).appends;
+  if (sealed === undefined) throw new TypeError("the backend sealed nothing");
+  return showEntry(sealed, entry.parts);
+}
+
+/** The entry that says that the details are gone. @throws StorageError `CORRUPTION` when there is none */
+async function erasedEarlier(
+  { backend, orgId }: HandleContext,
+  { seq }: AuditRow,
+  call: CallContext,
+): Promise<AuditEntry> {
+  const { action } = redactionOf(seq, part);
+  const filter = { action, correlationId: correlationOf(seq) };
+  const [row] = await backend.listAudit(orgId, { filter, limit: 1, order: "asc" }, call);
+  if (row !== undefined) return showRow(row);
+  throw new StorageError(
+    "CORRUPTION",
+    `The details of entry ${seq} are missing, and no entry says that they were erased. Run: codespar audit verify`,
+  );
+}
+
+/** By which the entry is found again: the trail can't be searched by target. */
+function correlationOf(seq: number): string {
+  return `audit_part/${seq}/${part}`;
+}

@@ -1,0 +1,73 @@
+import { Buffer } from "node:buffer";
+import type { EntryContent } from "../../audit/leaf-text.ts";
+import { Secret } from "../../crypto/secret.ts";
+import { limits } from "../../domain/limits.ts";
+import { StorageError } from "../../errors/storage-error.ts";
+import type { ColumnValue } from "../backend.ts";
+import { type SealedRef, sealedColumns, secretPlace } from "../stored-keys.ts";
+import { automaticEntry } from "./audit-entries.ts";
+import type { HandleContext } from "./context.ts";
+import type { UnitOfWork } from "./unit-of-work.ts";
+
+type Secrets = Readonly<Record<string, string>>;
+
+/** Seals a record's secrets for exactly this record. @throws StorageError `LIMIT_EXCEEDED`, `ENCRYPTION_KEY_MISSING`, `KEY_MISMATCH` */
+export async function sealSecrets(
+  context: HandleContext,
+  ref: SealedRef,
+  secrets: Secrets,
+): Promise<string> {
+  const text = JSON.stringify(secrets);
+  const bytes = Buffer.byteLength(text);
+  if (bytes > limits.secretBytes) {
+    throw new StorageError(
+      "LIMIT_EXCEEDED",
+      `${sealedColumns[ref.table]} must be at most ${limits.secretBytes} bytes of JSON, is ${bytes}.`,
+    );
+  }
+  return (await context.backend.keyRing("seal")).seal(text, secretPlace(context.orgId, ref));
+}
+
+/**
+ * Opens a record's secrets and buffers the entry that says so: they are handed over once the entry is sealed, never without it.
+ *
+ * @returns `null` when there is no such record, which leaves no entry
+ * @throws StorageError `DECRYPTION_FAILED`, `ENCRYPTION_KEY_MISSING`, `KEY_MISMATCH`
+ */
+export async function readSecrets(
+  unit: UnitOfWork,
+  ref: SealedRef,
+  subject: Pick<EntryContent, "target">,
+): Promise<Readonly<Record<string, Secret>> | null> {
+  const record = await unit.read(ref);
+  if (record === null) return null;
+  const field = sealedColumns[ref.table];
+  const secrets = await openSecrets(unit.context, ref, record.columns[field]);
+  unit.append(
+    automaticEntry(
+      unit.context.actor,
+      { action: "secret.read", ...subject },
+      { [field]: Object.keys(secrets).sort() },
+    ),
+  );
+  return secrets;
+}
+
+/** Opens what {@link sealSecrets} sealed. @throws StorageError `DECRYPTION_FAILED`, `ENCRYPTION_KEY_MISSING`, `KEY_MISMATCH` */
+export async function openSecrets(
+  context: HandleContext,
+  ref: SealedRef,
+  envelope: ColumnValue | undefined,
+): Promise<Readonly<Record<string, Secret>>> {
+  const ring = await context.backend.keyRing();
+  const text = ring.open(String(envelope), secretPlace(context.orgId, ref));
+  const secrets = JSON.parse(text) as Secrets;
+  return Object.fromEntries(
+    Object.entries(secrets).map(([name, value]) => [name, new Secret(value)]),
+  );
+}
+
+/** The names of secrets, which may be shown, sorted. */
+export function secretNames(secrets: Secrets): string {
+  return JSON.stringify(Object.keys(secrets).sort());
+}

@@ -1,0 +1,179 @@
+import { leafHash } from "../../audit/leaf.ts";
+import type { AuditPart } from "../backend.ts";
+import { AuditParts } from "./audit-parts.ts";
+import { AuditTiles, leavesInFullTiles } from "./audit-tiles.ts";
+import { eachBlock, eachLine } from "./byte-reader.ts";
+import { corruption, runAll } from "./failures.ts";
+import type { FileSystem } from "./file-system.ts";
+import { names } from "./layout.ts";
+import { Offsets } from "./offsets.ts";
+import { TrailFile } from "./trail-file.ts";
+
+/** How much of the files a snapshot vouches for. How many tiles there are follows from the entries. */
+export interface AuditFilesMark {
+  readonly entries: number;
+  readonly bytes: number;
+  readonly partBytes: number;
+}
+
+/** An entry as it goes to the files. */
+export interface AuditLine {
+  readonly id: string;
+  readonly leaf: string;
+  readonly parts: readonly AuditPart[];
+}
+
+/** An entry as the files give it. */
+export interface AuditFileRow {
+  readonly leaf: Buffer;
+  /** The leaf hash that the tree holds. */
+  readonly hash: string;
+  readonly parts: readonly AuditPart[];
+}
+
+/**
+ * `audit_log.jsonl`, a line per entry with exactly the bytes that are hashed; `audit_parts.jsonl`, a line per erasable part; and
+ * `audit_tiles`, the Merkle tree. All are written behind the journal, which holds what they don't hold durably yet.
+ */
+export class AuditFiles {
+  readonly parts: AuditParts;
+  readonly tiles: AuditTiles;
+  readonly #log: TrailFile;
+  readonly #files: readonly TrailFile[];
+  readonly #writable: boolean;
+  readonly #leafEnds = new Offsets();
+  #entries: number;
+  #bytes: number;
+
+  constructor(fs: FileSystem, folder: string, mark: AuditFilesMark, writable: boolean) {
+    const file = (name: string) => new TrailFile(fs, folder, name, writable);
+    const [log, parts, tiles] = [
+      file(names.auditLog),
+      file(names.auditParts),
+      file(names.auditTiles),
+    ];
+    this.#files = [log, parts, tiles];
+    this.#log = log;
+    this.#writable = writable;
+    this.#entries = mark.entries;
+    this.#bytes = mark.bytes;
+    this.parts = new AuditParts(parts, mark.partBytes);
+    this.tiles = new AuditTiles(tiles);
+  }
+
+  get mark(): AuditFilesMark {
+    return { entries: this.#entries, bytes: this.#bytes, partBytes: this.parts.bytes };
+  }
+
+  /** The mark as of an earlier number of entries. */
+  markAt(entries: number): AuditFilesMark {
+    return {
+      entries,
+      bytes: this.#leafEnds.at(entries - 1),
+      partBytes: this.parts.bytesOf(entries),
+    };
+  }
+
+  /**
+   * Compares the files with what the snapshot vouches for, and cuts off what is behind it: the journal has that too. Read-only, an entry may
+   * also have become longer or shorter: then it is read as it is, and verification tells which one it was.
+   *
+   * @throws StorageError `CORRUPTION` when less is there
+   */
+  async recover(): Promise<void> {
+    if (this.#writable) await this.#log.recover(this.#bytes);
+    await this.parts.recover();
+    await this.tiles.recover(this.#entries);
+  }
+
+  /** Finds where the entries are, calling `onId` with the id of each. */
+  async index(onId: (id: string, seq: number) => void): Promise<void> {
+    await this.#indexLog(onId);
+    await this.parts.index(this.#entries);
+    const edge = await this.leaves(leavesInFullTiles(this.#entries), this.#entries);
+    await this.tiles.load(
+      this.#entries,
+      edge.map((leaf) => Buffer.from(leafHash(leaf), "hex")),
+    );
+  }
+
+  async #indexLog(onId: (id: string, seq: number) => void): Promise<void> {
+    this.#leafEnds.clear();
+    if (this.#bytes === 0) return;
+    const bytes = this.#writable ? this.#bytes : await this.#log.size();
+    const reader = bytes === 0 ? null : await this.#log.reader(bytes);
+    let lines = 0;
+    if (reader !== null)
+      await eachBlock(reader, 0, (block, position) => {
+        eachLine(block, (start, end) => {
+          lines += 1;
+          // Read-only, the file may hold more than the snapshot vouches for.
+          if (lines > this.#entries) return;
+          onId(idOf(block, start, end), this.#leafEnds.length);
+          this.#leafEnds.push(position + end + 1);
+        });
+      });
+    if (this.#writable ? lines !== this.#entries : lines < this.#entries)
+      throw corruption(this.#log.path, 0, `it has ${lines} lines instead of ${this.#entries}`);
+    this.#bytes = this.#leafEnds.at(this.#entries - 1);
+  }
+
+  /** Writes entries behind the ones that are there. Not durable before {@link AuditFiles.sync}; once it failed it can be repeated. */
+  async append(lines: readonly AuditLine[]): Promise<void> {
+    const leaves = lines.map(({ leaf }) => Buffer.from(`${leaf}\n`));
+    await this.#log.write(Buffer.concat(leaves), this.#bytes);
+    await this.parts.append(
+      this.#entries,
+      lines.map(({ parts }) => parts),
+    );
+    for (const { length } of leaves) {
+      this.#bytes += length;
+      this.#leafEnds.push(this.#bytes);
+    }
+    this.#entries += lines.length;
+  }
+
+  /** Makes what was written durable. Once it failed it can't be repeated: the files must be reopened. */
+  async sync(): Promise<void> {
+    for (const file of this.#files) await file.sync();
+  }
+
+  /** The bytes of the entries from `first` up to, not including, `end`. Needs the index. */
+  async leaves(first: number, end: number): Promise<Buffer[]> {
+    const start = this.#leafEnds.at(first - 1);
+    const bytes = await this.#log.read(start, this.#leafEnds.at(end - 1));
+    const leaves: Buffer[] = [];
+    for (let seq = first; seq < end; seq++) {
+      const from = this.#leafEnds.at(seq - 1) - start;
+      leaves.push(bytes.subarray(from, this.#leafEnds.at(seq) - start - 1));
+    }
+    return leaves;
+  }
+
+  /** The entries from `first` up to, not including, `end`; bare ones without their parts. Needs the index. */
+  async rows(first: number, end: number, bare: boolean): Promise<AuditFileRow[]> {
+    if (end <= first) return [];
+    const leaves = await this.leaves(first, end);
+    const hashes = await this.tiles.leaves(first, end);
+    const parts = bare ? [] : await this.parts.read(first, end);
+    return leaves.map((leaf, i) => ({
+      leaf,
+      hash: hashes.toString("hex", i * 32, (i + 1) * 32),
+      parts: parts[i] ?? [],
+    }));
+  }
+
+  async close(): Promise<void> {
+    await runAll(this.#files.map((file) => () => file.close()));
+  }
+}
+
+const idBeforeLog = Buffer.from('","log":"');
+
+/** A leaf's `id` is what its canonical order puts right before `log`; nothing is parsed for it. */
+function idOf(block: Buffer, start: number, end: number): string {
+  const stop = block.indexOf(idBeforeLog, start);
+  if (stop === -1 || stop >= end) return "";
+  const quote = block.lastIndexOf('"', stop - 1);
+  return block.toString("utf8", quote + 1, stop);
+}

@@ -1,0 +1,178 @@
+import { Buffer } from "node:buffer";
+import type { Leaf } from "../../audit/leaf.ts";
+import { throwIfAborted } from "../abort.ts";
+import type { AuditQuery, AuditRow } from "../backend.ts";
+import type { AuditTrail } from "./audit-trail.ts";
+
+/** Entries looked at at once where a filter may leave most of them out. */
+const chunkEntries = 256;
+
+type Order = AuditQuery["order"];
+
+type Filter = AuditQuery["filter"];
+
+/** What a filter asks of an entry by itself. */
+type Wanted = Omit<Filter, "from" | "to" | "unresolved">;
+
+/** Entries from `first` up to, not including, `end`. */
+interface Range {
+  readonly first: number;
+  readonly end: number;
+}
+
+/**
+ * A page of the trail. A time range is found in O(log n) reads, unresolved intents are known once they were asked for, and what another
+ * filter leaves out costs a look at its bytes.
+ */
+export async function listAudit(
+  trail: AuditTrail,
+  { filter, after, limit, order, bare }: AuditQuery,
+  signal: AbortSignal | undefined,
+): Promise<AuditRow[]> {
+  await trail.index();
+  const { from, to, unresolved, ...wanted } = filter;
+  const range = await rangeOf(trail, { from, to, after, order });
+  const isWanted = matcherOf(wanted);
+  if (unresolved !== true && isWanted === null)
+    return wholePage(trail, range, { limit, order, bare });
+  const candidates =
+    unresolved === true ? openIntents(trail, range, order) : everyEntry(trail, range, order);
+  const found: number[] = [];
+  for await (const entries of candidates) {
+    throwIfAborted(signal);
+    for (const { seq, leaf } of entries) {
+      if (isWanted !== null && !isWanted(leaf)) continue;
+      if (found.push(seq) === limit) return rowsAt(trail, found);
+    }
+  }
+  return rowsAt(trail, found);
+}
+
+/** Where what a listing may show begins and ends. */
+async function rangeOf(
+  trail: AuditTrail,
+  { from, to, after, order }: Pick<AuditQuery, "after" | "order"> & Pick<Filter, "from" | "to">,
+): Promise<Range> {
+  const first = from === undefined ? 0 : await firstAt(trail, from);
+  const end = to === undefined ? trail.head.size : await firstAt(trail, to);
+  if (after === undefined) return { first, end };
+  return order === "asc"
+    ? { first: Math.max(first, after + 1), end }
+    : { first, end: Math.min(end, after) };
+}
+
+/** The first entry sealed at an instant or later. Entries stand in the order of their sealing times. */
+async function firstAt(trail: AuditTrail, instant: string): Promise<number> {
+  const bound = sixDecimals(instant);
+  let [low, high] = [0, trail.head.size];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const [leaf] = await trail.leaves(middle, middle + 1);
+    if (leaf !== undefined && leafOf(leaf).ts < bound) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+async function wholePage(
+  trail: AuditTrail,
+  { first, end }: Range,
+  { limit, order, bare }: Pick<AuditQuery, "limit" | "order" | "bare">,
+): Promise<AuditRow[]> {
+  if (order === "asc") return trail.rows(first, Math.min(end, first + limit), bare);
+  return (await trail.rows(Math.max(first, end - limit), end, bare)).reverse();
+}
+
+/** A range's entries in the listing's direction, some at a time. */
+async function* everyEntry(
+  trail: AuditTrail,
+  { first, end }: Range,
+  order: Order,
+): AsyncGenerator<Candidate[], void> {
+  for (let done = first; done < end; done += chunkEntries) {
+    const count = Math.min(chunkEntries, end - done);
+    const start = order === "asc" ? done : end - (done - first) - count;
+    const leaves = await trail.leaves(start, start + count);
+    const entries = leaves.map((leaf, i) => ({ seq: start + i, leaf }));
+    yield order === "asc" ? entries : entries.reverse();
+  }
+}
+
+/** A range's unresolved intents in the listing's direction. */
+async function* openIntents(
+  trail: AuditTrail,
+  { first, end }: Range,
+  order: Order,
+): AsyncGenerator<Candidate[], void> {
+  const seqs = (await trail.intents.seqs()).filter((seq) => seq >= first && seq < end);
+  for (const seq of order === "asc" ? seqs : seqs.reverse()) {
+    yield (await trail.leaves(seq, seq + 1)).map((leaf) => ({ seq, leaf }));
+  }
+}
+
+interface Candidate {
+  readonly seq: number;
+  readonly leaf: Buffer;
+}
+
+/** Entries by their sequence numbers, neighbours read at once. */
+async function rowsAt(trail: AuditTrail, seqs: readonly number[]): Promise<AuditRow[]> {
+  const rows: AuditRow[] = [];
+  for (let i = 0; i < seqs.length; ) {
+    const [from = 0, step = 0] = [seqs[i], (seqs[i + 1] ?? 0) - (seqs[i] ?? 0)];
+    let next = i + 1;
+    while (Math.abs(step) === 1 && seqs[next] === from + step * (next - i)) next++;
+    const to = seqs[next - 1] ?? from;
+    const run = await trail.rows(Math.min(from, to), Math.max(from, to) + 1);
+    rows.push(...(to < from ? run.reverse() : run));
+    i = next;
+  }
+  return rows;
+}
+
+/** Tells which entries a filter lets through; `null` when it lets all through. */
+function matcherOf(wanted: Wanted): ((leaf: Buffer) => boolean) | null {
+  if (Object.values(wanted).every((value) => value === undefined)) return null;
+  const needles = needlesOf(wanted);
+  return (leaf) =>
+    needles.every((needle) => leaf.includes(needle)) && matches(leafOf(leaf), wanted);
+}
+
+/** What a matching entry's bytes must contain: quicker to look for than to parse them all. */
+function needlesOf(wanted: Wanted): Buffer[] {
+  const { action, ...whole } = wanted;
+  const needles = Object.values(whole)
+    .filter((value) => value !== undefined)
+    .map((value) => JSON.stringify(value));
+  if (action !== undefined) {
+    needles.push(action.endsWith("*") ? `"${action.slice(0, -1)}` : `"${action}"`);
+  }
+  return needles.map((needle) => Buffer.from(needle));
+}
+
+function matches(leaf: Leaf, wanted: Wanted): boolean {
+  const { action, actorId, actorType, agentId, outcome, project, risk, correlationId } = wanted;
+  return (
+    (action === undefined || matchesAction(leaf.action, action)) &&
+    (actorId === undefined || leaf.actor.id === actorId) &&
+    (actorType === undefined || leaf.actor.type === actorType) &&
+    (agentId === undefined || leaf.agent?.id === agentId) &&
+    (outcome === undefined || leaf.outcome === outcome) &&
+    (project === undefined || leaf.project === project) &&
+    (risk === undefined || leaf.risk === risk) &&
+    (correlationId === undefined || leaf.corr === correlationId)
+  );
+}
+
+function matchesAction(action: string, wanted: string): boolean {
+  return wanted.endsWith("*") ? action.startsWith(wanted.slice(0, -1)) : action === wanted;
+}
+
+function leafOf(bytes: Buffer): Leaf {
+  return JSON.parse(bytes.toString("utf8")) as Leaf;
+}
+
+/** Sealing times have six decimals; instants of a filter have three. */
+function sixDecimals(instant: string): string {
+  return `${instant.slice(0, -1).padEnd(26, "0")}Z`;
+}

@@ -1,0 +1,169 @@
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import {
+  type AuditEntry,
+  type AuditExport,
+  type Storage,
+  unpackBundle,
+  verifyBundle,
+} from "../../src/index.ts";
+import { describeEachBackend } from "../support/backends.ts";
+import { expectCode } from "../support/expect-code.ts";
+
+async function textOf({ content }: AuditExport): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of content) chunks.push(chunk);
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+async function unpacked({ content }: AuditExport): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "codespar-export-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  expect(await unpackBundle(content, folder)).toBeNull();
+  return folder;
+}
+
+async function trusted({ audit }: Storage): Promise<string[]> {
+  return (await audit.keys()).map(({ vkey }) => vkey);
+}
+
+async function appendMany({ audit }: Storage, count: number, details?: unknown): Promise<void> {
+  for (let i = 0; i < count; i += 1)
+    await audit.append({ action: "deploy.started", ...(details !== undefined && { details }) });
+}
+
+async function all({ audit }: Storage): Promise<AuditEntry[]> {
+  const found: AuditEntry[] = [];
+  for await (const entry of audit.list({ order: "asc" })) found.push(entry);
+  return found;
+}
+
+describeEachBackend("an exported trail", (backend) => {
+  test("is a bundle that verifies by itself, bound to one checkpoint, and an entry", async () => {
+    const storage = backend.open();
+    await appendMany(storage, 3, { by: "Ada" });
+    await storage.audit.redact(1, "on request");
+    await storage.audit.checkpoint();
+    const exported = await storage.audit.export({ format: "bundle" });
+    expect(exported).toMatchObject({ mediaType: "application/x-tar", warnings: [] });
+    const { size = 0, root } = exported.checkpoint ?? {};
+    expect(exported.fileName).toBe(`audit-${storage.orgId}-${size}.tar`);
+    // What comes later is none of it.
+    await appendMany(storage, 2);
+    const folder = await unpacked(exported);
+    expect(await verifyBundle(folder, { trustedKeys: await trusted(storage) })).toMatchObject({
+      verdict: "ok",
+      size,
+      root,
+      anchoredSize: size,
+      redacted: 1,
+      checks: { content: size, parts: size, signature: 2 },
+      firstFailure: null,
+      warnings: [],
+    });
+    const entries = await all(storage);
+    expect(entries[size - 1]).toMatchObject({
+      action: "audit.exported",
+      target: { type: "audit", id: "bundle" },
+      details: { format: "bundle" },
+    });
+    expect(await storage.audit.verify()).toMatchObject({ firstFailure: null });
+  });
+
+  test("comes in pieces when it is large", async () => {
+    const storage = backend.open();
+    await appendMany(storage, 75, "x".repeat(60_000));
+    const folder = await unpacked(await storage.audit.export({ format: "bundle" }));
+    expect(await readdir(join(folder, "parts"))).toHaveLength(2);
+    expect(await verifyBundle(folder)).toMatchObject({ verdict: "unanchored", redacted: 0 });
+  });
+
+  test("goes on to the entries that say what was erased while it was written", async () => {
+    const storage = backend.open();
+    await appendMany(storage, 4, { by: "Ada" });
+    const exported = await storage.audit.export({ format: "bundle" });
+    await storage.audit.redact(2, "on request");
+    const result = await verifyBundle(await unpacked(exported), {
+      trustedKeys: await trusted(storage),
+    });
+    const size = (exported.checkpoint?.size ?? 0) + 1;
+    expect(result).toMatchObject({ verdict: "ok", size, anchoredSize: size, redacted: 1 });
+  });
+
+  test("is a line of JSON for each entry that the filter admits", async () => {
+    const storage = backend.open();
+    await storage.audit.append({ action: "deploy.started", outcome: "denied", details: { n: 1 } });
+    await storage.audit.append({ action: "deploy.ended", details: "\u2028\n\u0000" });
+    const whole = await storage.audit.export({ format: "jsonl" });
+    const lines = (await textOf(whole)).trimEnd().split("\n");
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual(await all(storage));
+    const filtered = await storage.audit.export({
+      format: "jsonl",
+      action: "deploy.*",
+      outcome: "denied",
+    });
+    const [only, ...more] = (await textOf(filtered)).trimEnd().split("\n");
+    expect(more).toEqual([]);
+    expect(JSON.parse(only ?? "")).toEqual(await storage.audit.get(0));
+    const { items } = await storage.audit.list({ action: "audit.exported" });
+    expect(items[0]).toMatchObject({
+      details: { format: "jsonl", filter: { action: "deploy.*", outcome: "denied" } },
+    });
+  });
+
+  test("is a table of RFC 4180 that no spreadsheet takes for formulas", async () => {
+    const storage = backend.open();
+    const target = { type: "shell", id: '=HYPERLINK("http://evil.example";"x")' };
+    await storage.audit.append({
+      actor: { type: "user", id: "@ada" },
+      action: "deploy.started",
+      target,
+      agent: { id: "+1", run: "-1", model: "m,\u00e9" },
+      correlationId: "\uff1dA1",
+      details: { text: 'a "b",\nc' },
+    });
+    const { mediaType, ...exported } = await storage.audit.export({ format: "csv" });
+    expect(mediaType).toBe("text/csv; charset=utf-8; header=present");
+    const csv = await textOf({ mediaType, ...exported });
+    expect(csv.split("\r\n")[0]).toBe(
+      "seq,id,sealed_at,occurred_at,actor_type,actor_id,action,outcome,target_type,target_id,agent_id,agent_run,agent_model,project,risk,correlation_id,details,hash,prev",
+    );
+    expect(csv).toContain(
+      `,user,'@ada,deploy.started,success,shell,"'=HYPERLINK(""http://evil.example"";""x"")",'+1,'-1,"m,é",,,'\uff1dA1,"{""text"":""a \\""b\\"",\\nc""}",`,
+    );
+    expect(csv.endsWith("\r\n")).toBe(true);
+  });
+
+  test("is refused for what can't be", async () => {
+    const storage = backend.open();
+    await expectCode(storage.audit.export({ format: "bundle", action: "deploy.*" }), "VALIDATION");
+    await expectCode(storage.audit.export({ format: "xml" as "csv" }), "VALIDATION");
+    await expectCode(storage.audit.export({ format: "csv", from: "yesterday" }), "VALIDATION");
+    const aborted = { format: "csv", signal: AbortSignal.abort() } as const;
+    await expectCode(storage.audit.export(aborted), "ABORTED");
+    expect(await storage.audit.list()).toMatchObject({ items: [] });
+  });
+
+  test("ends with the signal", async () => {
+    const storage = backend.open();
+    await appendMany(storage, 3);
+    for (const format of ["bundle", "jsonl", "csv"] as const) {
+      const controller = new AbortController();
+      const exported = await storage.audit.export({ format, signal: controller.signal });
+      controller.abort();
+      await expectCode(textOf(exported), "ABORTED");
+    }
+  });
+
+  test("ends with the handle", async () => {
+    const storage = backend.open();
+    await appendMany(storage, 3);
+    const bundle = await storage.audit.export({ format: "bundle" });
+    const lines = await storage.audit.export({ format: "jsonl" });
+    await storage.close();
+    await expectCode(textOf(bundle), "UNSUPPORTED");
+    await expectCode(textOf(lines), "UNSUPPORTED");
+  });
+});

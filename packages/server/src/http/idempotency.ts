@@ -1,0 +1,58 @@
+import { createHash } from "node:crypto";
+import { StorageError } from "@codespar/core";
+import type { FastifyRequest } from "fastify";
+
+const maxKeyLength = 255;
+const printableAscii = /^[\x20-\x7e]+$/;
+
+/**
+ * The id of the record that a request with an `Idempotency-Key` makes: a UUID (version 8) derived from organisation and key, so that the
+ * same request again names the same record, from any instance.
+ *
+ * @returns `undefined` without the header
+ * @throws StorageError `VALIDATION` when the key is empty, too long or not printable ASCII
+ */
+export function idempotentId(request: FastifyRequest, orgId: string): string | undefined {
+  const header = request.headers["idempotency-key"];
+  if (header === undefined) return undefined;
+  const key = typeof header === "string" ? unquote(header) : "";
+  if (key.length > maxKeyLength || !printableAscii.test(key)) {
+    throw new StorageError(
+      "VALIDATION",
+      `Idempotency-Key must be 1 to ${maxKeyLength} printable ASCII characters, for example a UUID.`,
+    );
+  }
+  return uuid8(createHash("sha256").update(`codespar idempotency key\0${orgId}\0${key}`).digest());
+}
+
+/**
+ * A new record as the request names it: by an `id` of the caller's, by `Idempotency-Key`, or not at all.
+ *
+ * @throws StorageError `VALIDATION` as {@link idempotentId}, and when both name it
+ */
+export function named<Entry extends { readonly id?: string }>(
+  request: FastifyRequest,
+  orgId: string,
+  entry: Entry,
+): Entry {
+  const derived = idempotentId(request, orgId);
+  if (derived === undefined) return entry;
+  if (entry.id === undefined) return { ...entry, id: derived };
+  throw new StorageError(
+    "VALIDATION",
+    "Idempotency-Key and id name the entry twice: send one of them.",
+  );
+}
+
+/** The draft standard writes the key as a quoted string; most clients send it bare. */
+function unquote(header: string): string {
+  const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(header);
+  return quoted?.[1] === undefined ? header : quoted[1].replace(/\\(["\\])/g, "$1");
+}
+
+function uuid8(hash: Buffer): string {
+  const bytes = hash.subarray(0, 16);
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+  return bytes.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}

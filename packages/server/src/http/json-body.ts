@@ -1,0 +1,69 @@
+import { isUtf8 } from "node:buffer";
+import { StorageError } from "@codespar/core";
+
+/**
+ * Parses a JSON body without changing what it says: bytes that aren't UTF-8 and members that stand twice are refused instead
+ * of repaired, and `__proto__` is a member like any other.
+ *
+ * @returns the value; `undefined` for an empty body
+ * @throws StorageError `VALIDATION`. Its message never quotes the body.
+ */
+export function parseJsonBody(body: Buffer): unknown {
+  if (body.length === 0) return undefined;
+  if (!isUtf8(body)) throw refused("it isn't UTF-8");
+  const text = body.toString("utf8");
+  const value = parse(text);
+  if (membersWritten(text) !== membersKept(value)) {
+    throw refused("an object names the same member twice");
+  }
+  return value;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const position = error instanceof SyntaxError ? /at position \d+/.exec(error.message) : null;
+    throw refused(position === null ? "its syntax is wrong" : `its syntax is wrong ${position[0]}`);
+  }
+}
+
+function refused(why: string): StorageError {
+  return new StorageError(
+    "VALIDATION",
+    `The body is not acceptable JSON: ${why}. Correct it and send it again.`,
+  );
+}
+
+/** In valid JSON every colon outside of strings belongs to one member. */
+function membersWritten(text: string): number {
+  let members = 0;
+  for (let i = 0; i < text.length; i += 1) {
+    const unit = text.charCodeAt(i);
+    if (unit === 0x22) i = endOfString(text, i + 1);
+    else if (unit === 0x3a) members += 1;
+  }
+  return members;
+}
+
+function endOfString(text: string, start: number): number {
+  for (let i = start; i < text.length; i += 1) {
+    const unit = text.charCodeAt(i);
+    if (unit === 0x22) return i;
+    if (unit === 0x5c) i += 1;
+  }
+  return text.length;
+}
+
+/** Counts without recursion: a body may nest as deep as it is long. */
+function membersKept(value: unknown): number {
+  let members = 0;
+  const open: unknown[] = [value];
+  for (let at = open.pop(); at !== undefined; at = open.pop()) {
+    if (typeof at !== "object" || at === null) continue;
+    const items: unknown[] = Object.values(at);
+    if (!Array.isArray(at)) members += items.length;
+    for (const item of items) if (typeof item === "object" && item !== null) open.push(item);
+  }
+  return members;
+}

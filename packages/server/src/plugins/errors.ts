@@ -1,0 +1,82 @@
+import { maxHeaderSize, STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { HttpError } from "../errors.ts";
+import { headersOf, problemType, toProblem } from "../problem.ts";
+
+/** Answers every error as problem details, and logs those that are the server's. */
+export function answerErrors(app: FastifyInstance): void {
+  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply));
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(
+      new HttpError(
+        "ROUTE_NOT_FOUND",
+        `There is no ${request.method} ${pathOf(request)}. GET /docs lists all routes.`,
+      ),
+      request,
+      reply,
+    ),
+  );
+}
+
+/** Sends one error. Also for what Fastify refuses before any route is found. */
+export function sendProblem(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const problem = toProblem(error, request.id);
+  if (problem.status >= 500)
+    request.log.error({ reqId: request.id, err: error, code: problem.code }, "request failed");
+  return reply
+    .code(problem.status)
+    .headers(headersOf(error, problem))
+    .header("content-type", problemType)
+    .serializer(JSON.stringify)
+    .send(problem);
+}
+
+/** Answers what isn't HTTP enough to become a request. */
+export function answerBrokenRequest(
+  log: FastifyBaseLogger,
+  error: NodeJS.ErrnoException,
+  socket: Socket,
+): void {
+  if (error.code === "ECONNRESET" || socket.destroyed) return;
+  log.debug({ code: error.code }, "broken request");
+  sendBroken(brokenRequest(error), socket);
+}
+
+/** Answers on a connection that no request came of, and closes it. */
+export function sendBroken(error: HttpError, socket: Socket): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const problem = toProblem(error, "");
+  const body = JSON.stringify(problem);
+  socket.end(
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\ncontent-type: ${problemType}\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+function brokenRequest({ code }: NodeJS.ErrnoException): HttpError {
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") {
+    return new HttpError("REQUEST_TIMEOUT", "The request didn't arrive in time. Send it again.");
+  }
+  if (code === "HPE_HEADER_OVERFLOW") {
+    return new HttpError(
+      "HEADERS_TOO_LARGE",
+      `Address and headers together may have ${maxHeaderSize} bytes.`,
+    );
+  }
+  return new HttpError("MALFORMED_REQUEST", "This is not a well-formed HTTP/1.1 request.");
+}
+
+/** The path without its query, whose values don't belong into messages. */
+export function pathOf(request: FastifyRequest): string {
+  const path = request.url;
+  const query = path.indexOf("?");
+  return query === -1 ? path : path.slice(0, query);
+}

@@ -1,0 +1,52 @@
+import { randomUUID } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import type { FastifyInstance } from "fastify";
+import { pathOf } from "./errors.ts";
+
+const acceptableId = /^[\w.:/+=-]{1,128}$/;
+
+/**
+ * What keeps answers out of caches, and browsers from guessing, framing or telling others: the headers that OWASP's REST Security Cheat Sheet
+ * names, for answers that aren't pages. Pages loosen the policy for what they are made of.
+ */
+const protective = {
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+  "referrer-policy": "no-referrer",
+  // Heard only over HTTPS, which whatever stands in front speaks.
+  "strict-transport-security": "max-age=31536000",
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY",
+} as const;
+
+/** The caller's `x-request-id` where it can stand in a log line as it is, else a new one. */
+export function requestId({ headers }: IncomingMessage): string {
+  const given = headers["x-request-id"];
+  return typeof given === "string" && acceptableId.test(given) ? given : randomUUID();
+}
+
+/**
+ * Gives every answer its request id and its protective headers, and logs one line
+ * per request: never its query, headers or body.
+ */
+export function accompanyRequests(app: FastifyInstance): void {
+  app.addHook("onRequest", (request, reply, done) => {
+    void reply.headers(protective).header("x-request-id", request.id);
+    done();
+  });
+  app.addHook("onResponse", (request, reply, done) => {
+    request.log.info(
+      {
+        reqId: request.id,
+        method: request.method,
+        path: pathOf(request),
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime * 10) / 10,
+      },
+      "request",
+    );
+    done();
+  });
+}

@@ -1,0 +1,133 @@
+import type { ApiKeyScope } from "@codespar/core";
+import { expect, it } from "vitest";
+import { bearer, makeKey } from "../support/callers.ts";
+import { bodyOf, expectProblem } from "../support/expect.ts";
+import { describeServed, freshId } from "../support/server.ts";
+
+const path = "/api/keys";
+
+describeServed("API keys over HTTP", (server) => {
+  const { call } = server;
+
+  /** An organisation with a key that may do everything. */
+  async function organisation(scopes?: readonly ApiKeyScope[]) {
+    const orgId = freshId("org");
+    const { id, token } = await makeKey(server.storage, orgId, scopes);
+    const storage = server.storage.forOrg(orgId);
+    return { orgId, id, token, headers: bearer(token), storage };
+  }
+
+  it("makes a key whose token works and is shown once", async () => {
+    const { headers, storage, id } = await organisation();
+    const body = { name: "CI", scopes: ["read"], expiresAt: "2033-01-01T00:00:00+01:00" };
+    const made = await call({ method: "POST", path, headers, body });
+    expect(made.status).toBe(201);
+    const { key, token } = made.json as { key: { id: string }; token: string };
+    expect(key).toMatchObject({
+      name: "CI",
+      scopes: ["read"],
+      createdBy: `system:key:${id}`,
+      expiresAt: "2032-12-31T23:00:00.000Z",
+    });
+    expect((await call({ path: "/api/agents", headers: bearer(token) })).status).toBe(200);
+    const list = await call({ path, headers });
+    expect(bodyOf(list)["items"]).toContainEqual(expect.objectContaining({ id: key.id }));
+    expect(list.text).not.toContain("csk_");
+    const entries = (await storage.audit.list({ action: "api_key.created" })).items;
+    expect(entries[0]).toMatchObject({
+      actor: { type: "system", id: `key:${id}` },
+      target: { type: "api_key", id: key.id },
+    });
+  });
+
+  it("refuses what can't be a key", async () => {
+    const { headers } = await organisation();
+    for (const body of [
+      {},
+      { name: "x" },
+      { name: "x", scopes: [] },
+      { name: "x", scopes: ["root"] },
+      { name: "x", scopes: ["read"], id: "mine" },
+      { name: "", scopes: ["read"] },
+      { name: "x", scopes: ["read"], expiresAt: "soon" },
+    ])
+      expectProblem(await call({ method: "POST", path, headers, body }), 400, "VALIDATION");
+    const past = { name: "x", scopes: ["read"], expiresAt: "2001-01-01T00:00:00Z" };
+    expectProblem(await call({ method: "POST", path, headers, body: past }), 422, "LIMIT_EXCEEDED");
+  });
+
+  it("makes no second key for the same Idempotency-Key", async () => {
+    const { headers } = await organisation();
+    const request = {
+      ...{ method: "POST", path, body: { name: "CI", scopes: ["read"] } },
+      headers: { ...headers, "idempotency-key": "once" },
+    };
+    expect((await call(request)).status).toBe(201);
+    expectProblem(await call(request), 409, "ALREADY_EXISTS");
+    expect(bodyOf(await call({ path, headers }))["items"]).toHaveLength(2);
+  });
+
+  it("revokes a key, at once here and for good", async () => {
+    const { headers, storage } = await organisation();
+    const { id, token } = await makeKey(server.storage, storage.orgId, ["read"]);
+    const at = `${path}/${id}`;
+    expect((await call({ path: "/api/agents", headers: bearer(token) })).status).toBe(200);
+    for (let i = 0; i < 2; i += 1)
+      expect((await call({ method: "DELETE", path: at, headers })).status).toBe(204);
+    expectProblem(
+      await call({ path: "/api/agents", headers: bearer(token) }),
+      401,
+      "UNAUTHENTICATED",
+    );
+    expectProblem(
+      await call({ method: "DELETE", path: `${path}/none`, headers }),
+      404,
+      "NOT_FOUND",
+    );
+  });
+
+  it("rotates a key", async () => {
+    const { headers, storage } = await organisation();
+    const { id, token } = await makeKey(server.storage, storage.orgId, ["read"]);
+    const rotate = { method: "POST", path: `${path}/${id}/rotate`, headers, body: {} };
+    const { token: next } = bodyOf(await call(rotate)) as { token: string };
+    expectProblem(
+      await call({ path: "/api/agents", headers: bearer(token) }),
+      401,
+      "UNAUTHENTICATED",
+    );
+    expect((await call({ path: "/api/agents", headers: bearer(next) })).status).toBe(200);
+    expectProblem(await call(rotate), 404, "NOT_FOUND");
+    for (const [overlapMs, status, code] of [
+      [-1, 400, "VALIDATION"],
+      [1e12, 422, "LIMIT_EXCEEDED"],
+    ] as const)
+      expectProblem(await call({ ...rotate, body: { overlapMs } }), status, code);
+    expectProblem(await call({ ...rotate, path: `${path}/none/rotate` }), 404, "NOT_FOUND");
+  });
+
+  it("lets nobody give away more than one has", async () => {
+    const { headers, storage, id } = await organisation(["admin", "write"]);
+    const body = (scopes: string[]) => ({ name: "more", scopes });
+    const allowed = await call({ method: "POST", path, headers, body: body(["read", "admin"]) });
+    expect(allowed.status).toBe(201);
+    for (const scope of ["secrets", "audit:read"]) {
+      const refused = await call({ method: "POST", path, headers, body: body(["read", scope]) });
+      expectProblem(refused, 403, "FORBIDDEN");
+      expect(refused.headers["www-authenticate"]).toContain(`scope="${scope}"`);
+    }
+    const { id: stronger } = await makeKey(server.storage, storage.orgId);
+    const rotate = { method: "POST", path: `${path}/${stronger}/rotate`, headers, body: {} };
+    expectProblem(await call(rotate), 403, "FORBIDDEN");
+    const denied = (await storage.audit.list({ action: "access.denied" })).items;
+    expect(denied).toHaveLength(3);
+    expect(denied[0]).toMatchObject({
+      actor: { type: "system", id: `key:${id}` },
+      outcome: "denied",
+      target: { type: "route", id: "POST /api/keys/:id/rotate" },
+    });
+    // Ending a key takes nothing but administration.
+    const revoked = await call({ method: "DELETE", path: `${path}/${stronger}`, headers });
+    expect(revoked.status).toBe(204);
+  });
+});

@@ -1,0 +1,94 @@
+import { Writable } from "node:stream";
+import { pino } from "pino";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { backends } from "../support/backends.ts";
+import { expectProblem } from "../support/expect.ts";
+import { serveOn, type TestServer } from "../support/server.ts";
+
+let server: TestServer;
+let log = "";
+const logged = () =>
+  log
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+beforeAll(async () => {
+  const sink = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      log += chunk.toString();
+      done();
+    },
+  });
+  const [files] = backends;
+  if (files === undefined) throw new Error("no backend");
+  server = await serveOn(files, { logger: pino(sink) });
+});
+afterAll(() => server.close());
+
+it("says which route there isn't, and which method is meant", async () => {
+  expectProblem(await server.call({ path: "/api/nothing?token=hunter2" }), 404, "ROUTE_NOT_FOUND");
+  expectProblem(
+    await server.call({ method: "DELETE", path: "/api/agents/a/memory" }),
+    405,
+    "METHOD_NOT_ALLOWED",
+  );
+  const wrong = await server.call({
+    method: "POST",
+    path: "/health",
+    headers: { "content-type": "text/plain" },
+    body: "x",
+  });
+  expectProblem(wrong, 405, "METHOD_NOT_ALLOWED");
+  expect(wrong.headers["allow"]).toBe("GET, HEAD");
+  expect((await server.call({ method: "OPTIONS", path: "/api/agents" })).headers["allow"]).toBe(
+    "GET, HEAD, POST",
+  );
+  expect(log).not.toContain("hunter2");
+});
+
+it("opens itself to no other origin", async () => {
+  const { headers } = await server.call({
+    path: "/api/agents",
+    headers: { origin: "https://evil.example" },
+  });
+  expect(Object.keys(headers).filter((name) => name.startsWith("access-control"))).toEqual([]);
+  expect(headers).toMatchObject({
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+  });
+});
+
+it("carries the request id through answer and log, and makes one of its own for what it can't log", async () => {
+  const given = await server.call({ path: "/api/none", headers: { "x-request-id": "trace-42" } });
+  expect(given.headers["x-request-id"]).toBe("trace-42");
+  expect(expectProblem(given, 404, "ROUTE_NOT_FOUND")["requestId"]).toBe("trace-42");
+  expect(logged()).toContainEqual(
+    expect.objectContaining({ reqId: "trace-42", method: "GET", path: "/api/none", status: 404 }),
+  );
+  for (const id of ["a b", "x".repeat(200), '"}{', ""]) {
+    const { headers } = await server.call({ path: "/livez", headers: { "x-request-id": id } });
+    expect(headers["x-request-id"]).toMatch(/^[0-9a-f-]{36}$/);
+  }
+});
+
+it("logs neither bodies nor queries nor headers", async () => {
+  const headers = { cookie: "hunter2", "idempotency-key": "hunter2" };
+  const authorization = "Bearer hunter2";
+  await server.call({ path: "/api/agents", headers: { authorization } });
+  await server.call({
+    method: "PUT",
+    path: "/api/agents/a/memory/k",
+    headers,
+    body: { value: "hunter2" },
+  });
+  await server.call({ path: "/api/agents/a/memory?prefix=hunter2" });
+  await server.call({
+    method: "PUT",
+    path: "/api/agents/a/memory/k",
+    headers,
+    body: '{"value": hunter2}',
+  });
+  expect(log).not.toContain("hunter2");
+  expect(logged().at(-1)).toMatchObject({ status: 400 });
+});

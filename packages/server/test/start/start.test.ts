@@ -1,0 +1,175 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createStorage, moveStorage, StorageError, serverHolding } from "@codespar/core";
+import {
+  type RunningServer,
+  ServerStartError,
+  type StartOptions,
+  startServer,
+} from "@codespar/server";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { createTestDatabase, freePort } from "../../../../tooling/postgres.ts";
+import { migratedTemplate } from "../support/backends.ts";
+import { send } from "../support/http.ts";
+
+let folder = "";
+let said: string[] = [];
+const running: RunningServer[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "codespar-start-"));
+  said = [];
+  vi.stubEnv("CODESPAR_STORAGE_DIR", join(folder, "files"));
+  vi.stubEnv("DATABASE_URL", undefined);
+});
+
+afterEach(async () => {
+  for (const server of running.splice(0)) await server.close();
+  await rm(folder, { recursive: true });
+});
+
+async function start(config: StartOptions["config"] = {}): Promise<RunningServer> {
+  const server = await startServer({
+    config: { port: 0, logLevel: "silent", ...config },
+    signals: false,
+    say: (line) => said.push(line),
+  });
+  running.push(server);
+  return server;
+}
+
+it("says where data goes and where it listens, and publishes its address beside the files", async () => {
+  const { url, close } = await start();
+  expect(said).toEqual([
+    `storage: files ${join(folder, "files")}`,
+    `CodeSpar is listening on ${url}`,
+    "Only this machine can use it.",
+  ]);
+  expect(url).toMatch(/^http:\/\/localhost:\d+$/);
+  expect((await serverHolding(join(folder, "files")))?.url).toBe(url);
+  expect((await send(url, { path: "/health" })).json).toMatchObject({ status: "ok" });
+  await close();
+  expect(await serverHolding(join(folder, "files"))).toBeNull();
+});
+
+it("says how to get out of the way of a port that is taken", async () => {
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(0, "localhost", resolve));
+  const address = other.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  await expect(start({ port })).rejects.toThrow(ServerStartError);
+  await expect(start({ port })).rejects.toThrow(`PORT=${port + 1}`);
+  other.close();
+});
+
+it.each([
+  ["", "empty"],
+  ["  ", "empty"],
+  ["mysql://user:hunter2@host/db", "PostgreSQL"],
+  ["hunter2", "postgres://"],
+])("stops at the DATABASE_URL %j with the remedy", async (databaseUrl, remedy) => {
+  vi.stubEnv("DATABASE_URL", databaseUrl);
+  const failure = await start().catch((error: unknown) => error);
+  expect(StorageError.is(failure, "VALIDATION")).toBe(true);
+  expect(String(failure)).toContain(remedy);
+  expect(String(failure) + said.join()).not.toContain("hunter2");
+});
+
+it("stops when its files can't be used, and lets go of the port", async () => {
+  const port = await freePort();
+  await writeFile(join(folder, "no-folder"), "");
+  vi.stubEnv("CODESPAR_STORAGE_DIR", join(folder, "no-folder", "files"));
+  const failure = await start({ port }).catch((error: unknown) => error);
+  expect(StorageError.is(failure)).toBe(true);
+  expect(String(failure)).toContain(join(folder, "no-folder"));
+  vi.stubEnv("CODESPAR_STORAGE_DIR", join(folder, "files"));
+  expect((await start({ port })).url).toBe(`http://localhost:${port}`);
+});
+
+it("starts on a database that lacks migrations, or can't be reached, and says so in health", async () => {
+  await using database = await createTestDatabase();
+  vi.stubEnv("DATABASE_URL", database.url);
+  const pending = await start();
+  expect((await send(pending.url, { path: "/health" })).json).toMatchObject({
+    code: "SCHEMA_PENDING",
+  });
+  vi.stubEnv("DATABASE_URL", "postgres://user:hunter2@127.0.0.1:9/db");
+  const unreachable = await start();
+  expect((await send(unreachable.url, { path: "/health" })).json).toMatchObject({
+    code: "UNAVAILABLE",
+  });
+  expect(said.slice(said.indexOf("storage: postgres 127.0.0.1:9/db"))).toEqual([
+    "storage: postgres 127.0.0.1:9/db",
+    `CodeSpar is listening on ${unreachable.url}`,
+    expect.stringMatching(
+      /^warning: no data can be read or written yet\. .*127\.0\.0\.1:9.* tries again with each request; \/health tells when it works\.$/,
+    ),
+  ]);
+  expect(said.join()).toContain("codespar migrate");
+  expect(said.join()).not.toContain("hunter2");
+  for (const server of running.splice(0)) await server.close();
+});
+
+it("refuses a storage that a move hasn't completed, and names the move", async () => {
+  await using database = await createTestDatabase({ template: migratedTemplate });
+  const files = { directory: join(folder, "files") };
+  const from = { directory: join(folder, "source") };
+  {
+    await using storage = createStorage(undefined, from);
+    await storage.memory.set("a", "k", 1);
+  }
+  const port = await freePort();
+  for (const to of [{ databaseUrl: database.url }, files]) {
+    const controller = new AbortController();
+    const onProgress = () => controller.abort();
+    const move = moveStorage({ from, to, signal: controller.signal, onProgress });
+    await expect(move).rejects.toMatchObject({ code: "ABORTED" });
+    vi.stubEnv("DATABASE_URL", "databaseUrl" in to ? to.databaseUrl : undefined);
+    const failure = await start({ port }).catch((error: unknown) => error);
+    expect(failure).toMatchObject({
+      code: "MOVE_UNFINISHED",
+      message: expect.stringContaining("codespar move --from"),
+    });
+    await moveStorage({ from, to });
+    const { url, close } = await start({ port });
+    expect((await send(url, { path: "/health" })).json).toMatchObject({ status: "ok" });
+    await close();
+  }
+});
+
+it("migrates at the start where it is told to", async () => {
+  await using database = await createTestDatabase();
+  vi.stubEnv("DATABASE_URL", database.url);
+  const { url, close } = await start({ autoMigrate: true });
+  expect(said.some((line) => line.startsWith("migrated: "))).toBe(true);
+  expect((await send(url, { path: "/health" })).json).toMatchObject({ status: "ok" });
+  await close();
+});
+
+it("points out records in files that a server on PostgreSQL leaves aside", async () => {
+  await using database = await createTestDatabase({ template: migratedTemplate });
+  vi.stubEnv("DATABASE_URL", database.url);
+  const beside = await start();
+  expect(said.join()).not.toContain("codespar move");
+  await using storage = createStorage(undefined, { directory: join(folder, "files") });
+  await storage.memory.set("a", "k", 1);
+  const again = await start();
+  expect(said.join()).toContain(
+    `codespar move --from file:${join(folder, "files")} --to "$DATABASE_URL"`,
+  );
+  await beside.close();
+  await again.close();
+});
+
+it("says that a platform discards files, and whom it serves there", async () => {
+  const { url } = await start({ platform: "Heroku", host: "0.0.0.0" });
+  expect(said.join("\n")).toContain("Heroku discards it");
+  expect(said).toContain(
+    "Only this machine can use it. Without API keys, requests from elsewhere get 401, except for health. To make one: codespar keys create NAME",
+  );
+  expect((await send(url, { path: "/health" })).json).toMatchObject({
+    storage: { durable: false },
+  });
+});
