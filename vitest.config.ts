@@ -12,13 +12,13 @@ export default defineConfig({
     pool: "forks",
     maxWorkers: 2,
     sequence: { shuffle: true },
-    // What is waited for ends the wait; a busy machine mustn't.
-    expect: { requireAssertions: true, poll: { timeout: 10_000 } },
+    // What is waited for ends the wait; a busy machine mustn't. So none of these limits is near what a test takes.
+    expect: { requireAssertions: true, poll: { timeout: 60_000 } },
     restoreMocks: true,
     unstubEnvs: true,
     allowOnly: false,
     passWithNoTests: false,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 300_000,
   },
 });

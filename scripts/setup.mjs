@@ -176,7 +176,7 @@ async function withLock(work) {
 function takeLock() {
   // Linked into place, so that whoever sees the lock also sees whose it is.
   const own = `${lock}.${process.pid}`;
-  writeFileSync(own, String(process.pid));
+  writeFileSync(own, `${process.pid} ${startTimeOf(process.pid)}`);
   try {
     linkSync(own, lock);
     return true;
@@ -192,8 +192,8 @@ function takeLock() {
 /** A set-up that was killed leaves its lock. Renaming lets only one waiter remove it. */
 function dropStaleLock() {
   try {
-    const holder = Number(readFileSync(lock, "utf8"));
-    if (isAlive(holder)) return;
+    const [pid, startTime] = readFileSync(lock, "utf8").split(" ");
+    if (isAlive(Number(pid)) && startTimeOf(pid) === (startTime ?? "")) return;
     renameSync(lock, `${lock}.stale`);
     rmSync(`${lock}.stale`, { force: true });
   } catch (error) {
@@ -207,6 +207,17 @@ function isAlive(pid) {
     return true;
   } catch (error) {
     return error.code === "EPERM";
+  }
+}
+
+/** Tells a process from a later one with its number: the kernel's ticks since boot, empty where there is no /proc. */
+function startTimeOf(pid) {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // The command in parentheses may hold anything; field 22 is the 20th after it.
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+  } catch {
+    return "";
   }
 }
 

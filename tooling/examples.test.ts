@@ -31,13 +31,13 @@ async function documented(): Promise<Example[]> {
   return examples;
 }
 
-test("every documented example compiles", { timeout: 120_000 }, async () => {
+test("every documented example compiles", async () => {
   const examples = await documented();
   expect(examples.length).toBeGreaterThan(0);
   expect(exampleErrors(root, examples)).toEqual([]);
 });
 
-test("an example that doesn't compile is named with its place", { timeout: 120_000 }, () => {
+test("an example that doesn't compile is named with its place", () => {
   const page = 'text\n\n```ts\nconst n: number = "1";\n```\n\n```sh\nnot code\n```\n';
   const source = "/**\n * Doc.\n *\n * ```ts\n * await Promise.resolve(nothing);\n * ```\n */\n";
   const examples = [...markdownExamples("a.md", page), ...commentExamples("b.ts", source)];

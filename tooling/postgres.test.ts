@@ -88,9 +88,7 @@ test("a cluster goes with its process, kill -9 included", async () => {
   const { pid, folder }: { pid: number; folder: string } = JSON.parse(printed);
   expect(isAlive(pid)).toBe(true);
   child.kill("SIGKILL");
-  await expect
-    .poll(() => [isAlive(pid), existsSync(folder)], { timeout: 20_000 })
-    .toEqual([false, false]);
+  await expect.poll(() => [isAlive(pid), existsSync(folder)]).toEqual([false, false]);
 });
 
 describe("PgBouncer", () => {

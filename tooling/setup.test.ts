@@ -97,6 +97,12 @@ describe("the set-up of a checkout", () => {
     expect(await builds()).toBe(1);
   });
 
+  test("takes over where the number of the one that was killed is another process's by now", async () => {
+    await write(".cache/setup.lock", `${process.pid} 1`);
+    await setUp();
+    expect(await builds()).toBe(1);
+  });
+
   test("fails with the build, and tries again", async () => {
     await write("packages/core/src/index.ts", "error");
     await expect(setUp()).rejects.toThrow(/the build failed/);

@@ -5,6 +5,8 @@ import type { Reporter, SerializedError, TestCase, TestModule } from "vitest/nod
 export interface Tally {
   readonly passed: number;
   readonly failed: number;
+  /** What failed, with the first line of its error: names of tests and files, and errors that belong to none. */
+  readonly failures: readonly string[];
   /** Full names, with the reason where the test gave one. */
   readonly skipped: readonly string[];
 }
@@ -13,12 +15,19 @@ export interface Tally {
 export default class TallyReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[]): void {
     const tests = modules.flatMap((module) => [...module.children.allTests()]);
-    const count = (state: "passed" | "failed") =>
-      tests.filter((each) => each.result().state === state).length;
-    const broken = modules.filter((module) => module.errors().length > 0).length;
+    const failures = [
+      ...tests
+        .filter((each) => each.result().state === "failed")
+        .map((each) => because(nameOf(each), each.result().errors)),
+      ...modules
+        .filter((module) => module.errors().length > 0)
+        .map((module) => because(module.relativeModuleId, module.errors())),
+      ...unhandled.map((error) => because("outside of the tests", [error])),
+    ];
     const tally: Tally = {
-      passed: count("passed"),
-      failed: count("failed") + broken + unhandled.length,
+      passed: tests.filter((each) => each.result().state === "passed").length,
+      failed: failures.length,
+      failures,
       skipped: tests
         .filter((each) => !["passed", "failed"].includes(each.result().state))
         .map(named),
@@ -28,8 +37,17 @@ export default class TallyReporter implements Reporter {
   }
 }
 
+function nameOf(test: TestCase): string {
+  return `${test.module.relativeModuleId} > ${test.fullName}`;
+}
+
+function because(name: string, errors: readonly { readonly message?: string }[] | undefined) {
+  const [line] = (errors?.[0]?.message ?? "").split("\n");
+  return line ? `${name}: ${line}` : name;
+}
+
 function named(skipped: TestCase): string {
   const result = skipped.result();
   const reason = result.state === "skipped" && result.note ? `: ${result.note}` : "";
-  return `${skipped.module.relativeModuleId} > ${skipped.fullName}${reason}`;
+  return `${nameOf(skipped)}${reason}`;
 }

@@ -198,7 +198,7 @@ class LocalCluster implements Cluster {
   }
 
   async #ready(data: string, server: ReturnType<typeof spawn>): Promise<void> {
-    for (const deadline = Date.now() + 30_000; ; await sleep(20)) {
+    for (const deadline = Date.now() + 120_000; ; await sleep(20)) {
       const status = await readFile(join(data, "postmaster.pid"), "utf8").catch(() => "");
       const lines = status.split("\n");
       if (lines[0] === String(server.pid) && lines[7]?.trim() === "ready") return;

@@ -119,7 +119,7 @@ function binary(): string | undefined {
 }
 
 async function accepting(port: number, alive: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 10_000; ; await sleep(20)) {
+  for (const deadline = Date.now() + 60_000; ; await sleep(20)) {
     const socket = connect(port, "127.0.0.1");
     try {
       await once(socket, "connect");

@@ -6,7 +6,7 @@ import { type AccessOptions, guard } from "./access/gate.ts";
 import { requireDeclarations } from "./access/requirements.ts";
 import type { App } from "./app-types.ts";
 import { defaultEventLimits, type EventLimits } from "./events/limits.ts";
-import { parseJsonBody } from "./http/json-body.ts";
+import { parseJsonBody, refuseEncoded } from "./http/json-body.ts";
 import { scopedStorage } from "./http/scope.ts";
 import { describeApi, documentRoute } from "./openapi.ts";
 import { letConnectionsGo } from "./plugins/closing.ts";
@@ -97,8 +97,9 @@ export async function buildServer(options: ServerOptions): Promise<App> {
   // The handlers' types and the tests against the description hold answers to their schemas; checking each would double its cost.
   app.setSerializerCompiler(() => JSON.stringify);
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body, done) => {
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (request, body, done) => {
     try {
+      refuseEncoded(request.headers);
       done(null, parseJsonBody(body as Buffer));
     } catch (error) {
       done(error as Error);

@@ -155,7 +155,7 @@ async function troubleWith(storage: Storage): Promise<StorageError | null> {
       throw error;
     return error;
   }
-  const { code, reason, encryption } = await storage.health();
+  const { code, reason, encryption } = await storage.health({ timeoutMs: 30_000 });
   if (code === "MOVE_UNFINISHED") throw new StorageError(code, reason ?? "");
   if (encryption === "mismatch") {
     throw new StorageError(

@@ -22,12 +22,17 @@ export function addHealth(program: Command): void {
   withExamples(command, "codespar health", "codespar health --url http://localhost:3000 --json");
 }
 
+/** Less than a minute, as a call may take: monitors wait for an answer. More than a new process needs to connect on a busy machine. */
+const timeoutMs = 5_000;
+
 async function showHealth(flags: { url?: string }, command: Command): Promise<void> {
   const context = contextOf(command);
   const health =
     flags.url === undefined
       ? await withStore(context, "read", healthWithRead)
-      : await throughServer({ url: checkUrl("--url", flags.url) }, (store) => store.health());
+      : await throughServer({ url: checkUrl("--url", flags.url) }, (store) =>
+          store.health({ timeoutMs }),
+        );
   const { ok, code, reason, ...storage } = health;
   const status = ok ? "ok" : "unavailable";
   await print(context.json ? jsonText({ status, code, reason, storage }) : summary(health));
@@ -40,7 +45,7 @@ async function showHealth(flags: { url?: string }, command: Command): Promise<vo
 
 /** A storage looks after its organisations only when they are used, so one that is well may hold one that can't be. */
 async function healthWithRead(store: Store): Promise<Health> {
-  const health = await store.health();
+  const health = await store.health({ timeoutMs });
   if (!health.ok) return health;
   const { StorageError } = await import("@codespar/core");
   try {

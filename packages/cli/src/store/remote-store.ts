@@ -43,8 +43,12 @@ export function remoteStore(server: Server): Store {
     },
     apiKeys: remoteKeys(call),
     audit: remoteAudit(server),
-    async health() {
-      const { body } = await exchange(server, { method: "GET", path: ["health"] });
+    async health({ timeoutMs }) {
+      const { body } = await exchange(server, {
+        method: "GET",
+        path: ["health"],
+        silenceMs: timeoutMs,
+      });
       return healthOf(body);
     },
     close: async () => undefined,

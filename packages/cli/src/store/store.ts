@@ -47,7 +47,8 @@ export interface Store {
     list(options?: AuditListOptions): PromiseLike<Page<AuditEntry>>;
     export(options: AuditExportOptions): Promise<ExportedTrail>;
   };
-  health(): Promise<Health>;
+  /** @param options.timeoutMs - after how many milliseconds of silence the storage counts as unavailable */
+  health(options: { readonly timeoutMs: number }): Promise<Health>;
   close(): Promise<void>;
 }
 

@@ -27,7 +27,7 @@ async function typed(cli: Cli, command: string, keys: string) {
 }
 
 describe.skipIf(!hasScript)(`what can't be undone, at a terminal${reason}`, () => {
-  it("is done only when the answer is yes", { timeout: 120_000 }, async () => {
+  it("is done only when the answer is yes", async () => {
     await using cli = await cliInNewFolder();
     const directory = join(cli.folder, ".codespar");
     {

@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { createStorage } from "@codespar/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -107,5 +109,16 @@ describe("health", () => {
       code: 6,
       stdout: "",
     });
+  });
+
+  it("doesn't wait long for a server that is stopped", async () => {
+    // Accepts connections and never answers, as a process under SIGSTOP does.
+    const stopped = createServer().listen(0, "127.0.0.1");
+    await once(stopped, "listening");
+    const { port } = stopped.address() as AddressInfo;
+    const { code, stderr } = await runHere(["health", "--url", `http://127.0.0.1:${port}`], {});
+    expect(code).toBe(6);
+    expect(stderr).toContain("silent");
+    stopped.close();
   });
 });

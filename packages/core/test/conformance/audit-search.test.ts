@@ -129,7 +129,7 @@ describeEachBackend("searching the trail", (backend) => {
       }),
       { numRuns: 150 * rounds },
     );
-  }, 60_000);
+  });
 
   test("finds a prefix among more actions than it takes one by one", async () => {
     const storage = backend.open();

@@ -69,7 +69,7 @@ describe("a power failure", () => {
     await backend.close();
     const count = await recording.survives(new SimulatedDisk("/"), "/store", fewCuts);
     expect(count.all).toBeGreaterThan(100);
-  }, 60_000);
+  });
 
   it("after a restart loses nothing of what was then acknowledged", async () => {
     const recording = new Recording();
@@ -83,7 +83,7 @@ describe("a power failure", () => {
         throw new Error(`killed after ${change.kind} ${change.path}`, { cause: error });
       });
     }
-  }, 120_000);
+  });
 });
 
 /** The lock is taken and given back around all of this; what a crash leaves of it has its own tests. */

@@ -99,11 +99,11 @@ describe("erasing a part", () => {
     await fillMuch(backend);
     await append(backend, 0, 1);
     await erase(backend, 1);
-    await expect.poll(() => onDisk(directory, 0, 1), { timeout: 10_000 }).toEqual([0]);
+    await expect.poll(() => onDisk(directory, 0, 1)).toEqual([0]);
     const broken = await brokenOff(fillMuch);
     const again = openBackend(broken);
     await shown(again);
-    await expect.poll(() => onDisk(broken, 0, 1), { timeout: 10_000 }).toEqual([0]);
+    await expect.poll(() => onDisk(broken, 0, 1)).toEqual([0]);
   });
 
   it("shows in health as long as the disk keeps it from being finished, and is then finished", async () => {
@@ -118,7 +118,7 @@ describe("erasing a part", () => {
     full = true;
     await erase(backend, 1);
     await expect
-      .poll(async () => (await backend.health(800)).warnings)
+      .poll(async () => (await backend.health(20_000)).warnings)
       .toEqual([expect.stringMatching(/disk is full.* parts of audit entries that were erased/)]);
     expect(await onDisk(directory, 0, 1)).toEqual([0, 1]);
     full = false;

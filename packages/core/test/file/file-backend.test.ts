@@ -141,7 +141,7 @@ describe("file backend", () => {
   it("reports its health", async () => {
     const directory = await temporaryFolder();
     const backend = openBackend(directory);
-    expect(await backend.health(800)).toMatchObject({
+    expect(await backend.health(20_000)).toMatchObject({
       ok: true,
       backend: "file",
       encryption: "ready",
@@ -149,12 +149,12 @@ describe("file backend", () => {
     });
     const blocked = join(await temporaryFolder(), "file");
     await writeFile(blocked, "");
-    expect(await openBackend(blocked).health(800)).toMatchObject({
+    expect(await openBackend(blocked).health(20_000)).toMatchObject({
       ok: false,
       durable: null,
       encryption: null,
     });
     const other = openBackend(directory);
-    expect(await other.health(800)).toMatchObject({ ok: false, code: "STORAGE_LOCKED" });
+    expect(await other.health(20_000)).toMatchObject({ ok: false, code: "STORAGE_LOCKED" });
   });
 });

@@ -53,7 +53,7 @@ describe("files that can't be used", () => {
       "acme",
       Object.fromEntries(Array.from({ length: 8 }, (_, i) => [`k${i}`, i])),
     );
-    expect((await backend.health(800)).warnings).toEqual([expect.stringContaining("80 %")]);
+    expect((await backend.health(20_000)).warnings).toEqual([expect.stringContaining("80 %")]);
     const three = commitOf({ writes: ["x", "y", "z"].map((key) => put("a", key, 1)) });
     await expect(backend.commit("acme", three, now())).rejects.toMatchObject({
       code: "LIMIT_EXCEEDED",
@@ -77,7 +77,7 @@ describe("files that can't be used", () => {
     await first.close();
     const other = openBackend(directory, { encryptionKey: KeyRing.generate() });
     await expect(other.keyRing()).rejects.toMatchObject({ code: "KEY_MISMATCH" });
-    expect(await other.health(800)).toMatchObject({ encryption: "mismatch" });
+    expect(await other.health(20_000)).toMatchObject({ encryption: "mismatch" });
     await other.close();
     await writeFile(join(directory, "keys/encryption.key"), "");
     await expect(openBackend(directory, { readOnly: true }).keyRing()).rejects.toMatchObject({

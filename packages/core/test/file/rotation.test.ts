@@ -179,7 +179,7 @@ describe("a power failure while the key of a folder is replaced", () => {
       }
     }
     expect(states).toBeGreaterThan(80);
-  }, 120_000);
+  });
 });
 
 /** What is found opens, and the rotation gets through. */

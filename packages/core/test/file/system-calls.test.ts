@@ -16,7 +16,7 @@ describe.skipIf(!hasStrace())("what the operating system is asked (needs strace)
     const program = fileURLToPath(new URL("./five-steps.ts", import.meta.url));
     calls = await systemCalls(join(folder, "calls"), program, directory);
     return () => rm(folder, { recursive: true });
-  }, 60_000);
+  });
 
   const of = (names: RegExp) => calls.filter(({ name }) => names.test(name));
   const acknowledgements = () => of(/^write$/).filter(({ args }) => args.includes('"done '));

@@ -14,13 +14,14 @@ export class Load {
   readonly errors: StorageError[] = [];
   /** Keys and ids whose write failed, and nothing was said of an unknown outcome. */
   readonly refused: string[] = [];
-  /** How long the slowest call took, in milliseconds. */
-  slowestMs = 0;
+  readonly #callers: number;
+  #failedSince = new Set<number>();
   #stopped = false;
   readonly #work: Promise<unknown>;
 
   constructor(storage: Storage, callers: number) {
     this.storage = storage;
+    this.#callers = callers;
     this.#work = Promise.all(Array.from({ length: callers }, (_, caller) => this.#run(caller)));
   }
 
@@ -28,6 +29,12 @@ export class Load {
   async goesOn(): Promise<void> {
     const before = this.acknowledged.length;
     while (this.acknowledged.length === before) await sleep(5);
+  }
+
+  /** Resolves once each caller has had a call fail from now on: none of them waits for what doesn't come. */
+  async eachFails(): Promise<void> {
+    this.#failedSince = new Set();
+    while (this.#failedSince.size < this.#callers) await sleep(20);
   }
 
   async stop(): Promise<void> {
@@ -39,29 +46,31 @@ export class Load {
     const { memory, audit } = this.storage;
     for (let n = 0; !this.#stopped; n += 1) {
       const key = `${caller} ${n}`;
-      const set = await this.#call(key, () => memory.set("agent", key, key));
+      const set = await this.#call(caller, key, () => memory.set("agent", key, key));
       if (set === null) continue;
       this.acknowledged.push(key);
       const id = randomUUID();
-      const entry = await this.#call(id, () => audit.append({ id, action: "test.load" }));
+      const entry = await this.#call(caller, id, () => audit.append({ id, action: "test.load" }));
       if (entry !== null) this.appended.push(id);
-      const read = await this.#call(null, () => memory.getMany("agent", [key]));
+      const read = await this.#call(caller, null, () => memory.getMany("agent", [key]));
       if (read !== null) expect(read[0]?.value).toBe(key);
     }
   }
 
-  async #call<Result>(writes: string | null, call: () => Promise<Result>): Promise<Result | null> {
-    const start = performance.now();
+  async #call<Result>(
+    caller: number,
+    writes: string | null,
+    call: () => Promise<Result>,
+  ): Promise<Result | null> {
     try {
       return await call();
     } catch (error) {
       if (!StorageError.is(error)) throw error;
       this.errors.push(error);
+      this.#failedSince.add(caller);
       if (writes !== null && !error.message.includes("outcome unknown")) this.refused.push(writes);
       await sleep(20);
       return null;
-    } finally {
-      this.slowestMs = Math.max(this.slowestMs, performance.now() - start);
     }
   }
 }

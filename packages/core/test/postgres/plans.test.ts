@@ -102,5 +102,5 @@ describe.each([14, 18] as const)("on PostgreSQL %i", (major) => {
     expect(amongFew).toBeGreaterThan(10 * times);
     // Halving the trail to find an instant, and pages of indexes, may add a little.
     expect(amongMany).toBeLessThan(2 * amongFew);
-  }, 120_000);
+  });
 });

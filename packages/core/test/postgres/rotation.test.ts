@@ -28,7 +28,7 @@ describe("a process that a rotation left behind", () => {
     expect((await left.keyRing("seal")).activeKeyId).toBe(KeyRing.parse(old).activeKeyId);
     expect(await rotate(`${fresh},${old}`)).toMatchObject({ finished: true, resealed: 1 });
     await expectCode(left.keyRing("seal"), "KEY_MISMATCH");
-    expect(await left.health(1000)).toMatchObject({ encryption: "mismatch" });
+    expect(await left.health(20_000)).toMatchObject({ encryption: "mismatch" });
     await left.close();
     // Whoever has both goes on, and so does whoever has only the new one.
     for (const encryptionKey of [`${old},${fresh}`, `${fresh},${old}`, fresh]) {

@@ -119,7 +119,7 @@ describe.each([14, 18] as const)(
         [stored],
       );
       await client.query("SET ROLE codespar_app");
-    }, 120_000);
+    });
 
     afterAll(async () => {
       close();

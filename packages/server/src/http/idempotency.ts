@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { StorageError } from "@codespar/core";
 import type { FastifyRequest } from "fastify";
+import { timesSent } from "./repeated.ts";
 
 const maxKeyLength = 255;
 const printableAscii = /^[\x20-\x7e]+$/;
@@ -10,11 +11,13 @@ const printableAscii = /^[\x20-\x7e]+$/;
  * same request again names the same record, from any instance.
  *
  * @returns `undefined` without the header
- * @throws StorageError `VALIDATION` when the key is empty, too long or not printable ASCII
+ * @throws StorageError `VALIDATION` when the key is empty, too long or not printable ASCII, or sent several times
  */
 export function idempotentId(request: FastifyRequest, orgId: string): string | undefined {
   const header = request.headers["idempotency-key"];
   if (header === undefined) return undefined;
+  if (timesSent(request.raw, "idempotency-key") > 1)
+    throw new StorageError("VALIDATION", "Send one Idempotency-Key: this request has several.");
   const key = typeof header === "string" ? unquote(header) : "";
   if (key.length > maxKeyLength || !printableAscii.test(key)) {
     throw new StorageError(

@@ -1,5 +1,24 @@
 import { isUtf8 } from "node:buffer";
+import type { IncomingHttpHeaders } from "node:http";
 import { StorageError } from "@codespar/core";
+import { HttpError } from "../errors.ts";
+
+/**
+ * Refuses a body that says of itself that it is encoded otherwise than it will be read: not compressed, and in UTF-8.
+ *
+ * @throws HttpError `UNSUPPORTED_MEDIA_TYPE`
+ */
+export function refuseEncoded(headers: IncomingHttpHeaders): void {
+  const encoding = headers["content-encoding"]?.trim().toLowerCase();
+  if (encoding !== undefined && encoding !== "" && encoding !== "identity")
+    throw new HttpError("UNSUPPORTED_MEDIA_TYPE", "Send the body without Content-Encoding.", {
+      // RFC 9110 §12.5.3: tells what would have been read.
+      "accept-encoding": "identity",
+    });
+  const charset = /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(headers["content-type"] ?? "")?.[1];
+  if (charset !== undefined && !/^utf-?8$|^us-ascii$/i.test(charset))
+    throw new HttpError("UNSUPPORTED_MEDIA_TYPE", "Send JSON in UTF-8.");
+}
 
 /**
  * Parses a JSON body without changing what it says: bytes that aren't UTF-8 and members that stand twice are refused instead

@@ -25,7 +25,7 @@ const problems = {
   412: "`PRECONDITION_FAILED`: `currentVersion` says what is stored.",
   413: "`LIMIT_EXCEEDED`: the body is larger than this route takes.",
   414: "`URI_TOO_LONG`: the address, or its query, is too long.",
-  415: "`UNSUPPORTED_MEDIA_TYPE`: the body isn't announced as JSON.",
+  415: "`UNSUPPORTED_MEDIA_TYPE`: the body isn't announced as JSON in UTF-8, or is compressed.",
   422: "`LIMIT_EXCEEDED`: something in the request is over its limit; the detail names both.",
   429: "`RATE_LIMITED`: too many requests in a minute; `Retry-After` says how long to wait.",
   500: "`CORRUPTION`, `SCHEMA_DRIFT`, `INTERNAL`, …: the server's log says more.",

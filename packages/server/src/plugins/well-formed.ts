@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { HttpError } from "../errors.ts";
+import { timesSent } from "../http/repeated.ts";
 import { problemType, toProblem } from "../problem.ts";
 import { sendBroken } from "./errors.ts";
 
@@ -60,13 +61,9 @@ export function refuseUnreadQueries(app: FastifyInstance): void {
 }
 
 /** As RFC 9112 §3.2 demands of HTTP/1.1: one Host and no second one, which a proxy in front may have read instead. */
-function namesOneHost({ headers, rawHeaders, httpVersion }: IncomingMessage): boolean {
-  let hosts = 0;
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i];
-    if (name?.length === 4 && name.toLowerCase() === "host") hosts += 1;
-  }
-  return httpVersion === "1.0" ? hosts <= 1 : hosts === 1 && headers.host !== "";
+function namesOneHost(request: IncomingMessage): boolean {
+  const hosts = timesSent(request, "host");
+  return request.httpVersion === "1.0" ? hosts <= 1 : hosts === 1 && request.headers.host !== "";
 }
 
 function queryLength({ url = "" }: IncomingMessage): number {

@@ -7,7 +7,7 @@ const entry = { actor: { type: "user", id: "u-1" }, action: "deploy.started", ou
 describeServed("the audit trail", ({ call }) => {
   const appendTo =
     (org: string) =>
-    (body: object, headers: Record<string, string> = {}) =>
+    (body: object, headers: Record<string, string | string[]> = {}) =>
       call({ method: "POST", path: "/api/audit", headers: { "x-org-id": org, ...headers }, body });
 
   it("seals entries one after the other, and gives them by position", async () => {
@@ -111,7 +111,8 @@ describeServed("the audit trail", ({ call }) => {
     expect((await append({ ...entry, id: id.toUpperCase() })).json).toEqual(byId.json);
     expectProblem(await append({ ...entry, id, action: "other" }), 409, "ALREADY_EXISTS");
 
-    const keyed = (body: object, key = "retry-1") => append(body, { "idempotency-key": key });
+    const keyed = (body: object, key: string | string[] = "retry-1") =>
+      append(body, { "idempotency-key": key });
     const answers = await Promise.all(Array.from({ length: 8 }, () => keyed(entry)));
     for (const answer of answers)
       expect(answer).toMatchObject({ status: 201, text: answers[0]?.text });
@@ -121,6 +122,7 @@ describeServed("the audit trail", ({ call }) => {
     expectProblem(await keyed({ ...entry, id }), 400, "VALIDATION");
     for (const key of ["", '""', "x".repeat(256), "n\u00f6"])
       expectProblem(await keyed(entry, key), 400, "VALIDATION");
+    expectProblem(await keyed(entry, ["retry-1", "retry-1"]), 400, "VALIDATION");
     const elsewhere = await appendTo(freshId("org"))(entry, { "idempotency-key": "retry-1" });
     expect(elsewhere.json).toMatchObject({ seq: 0 });
     expect(bodyOf(elsewhere)["id"]).not.toBe(answers[0] && bodyOf(answers[0])["id"]);

@@ -132,7 +132,7 @@ describe.each(backends)("whatever is sent to $name", (backend) => {
       await assault(operations.slice(0, half));
       const heap = collectGarbage();
       await assault(operations.slice(half));
-      expect((await server.call({ path: "/health" })).status).toBe(200);
+      expect((await server.call({ path: "/livez" })).status).toBe(200);
       expect(await everythingOf(server.storage.forOrg(bystander))).toBe(before);
       // Files are kept in this process's memory, and so is what the requests have stored.
       if (backend.name === "postgres") expect(collectGarbage() - heap).toBeLessThan(heapSlackBytes);

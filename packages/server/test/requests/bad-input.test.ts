@@ -82,6 +82,28 @@ describeServed("bad input", (server) => {
     expectProblem(answer, 415, "UNSUPPORTED_MEDIA_TYPE");
   });
 
+  it.each([
+    { "content-encoding": "gzip" },
+    { "content-encoding": "identity, br" },
+    { "content-type": "application/json; charset=utf-16" },
+    { "content-type": 'application/json; charset="latin1"' },
+  ])("refuses the encoding %o, and does what it says no other way", async (extra) => {
+    const at = path();
+    const headers = { ...json, ...extra };
+    const answer = await call({ method: "PUT", path: at, headers, body: '{"value":1}' });
+    expectProblem(answer, 415, "UNSUPPORTED_MEDIA_TYPE");
+    expect((await call({ path: at })).status).toBe(404);
+  });
+
+  it.each([
+    { "content-encoding": "identity" },
+    { "content-type": "application/json; charset=UTF-8" },
+  ])("takes %o", async (extra) => {
+    const headers = { ...json, ...extra };
+    const answer = await call({ method: "PUT", path: path(), headers, body: '{"value":1}' });
+    expect(answer.status).toBe(201);
+  });
+
   it("refuses a missing body, and ignores an empty one where none is needed", async () => {
     const { detail } = expectProblem(
       await call({ method: "PUT", path: path() }),
@@ -147,7 +169,7 @@ describeServed("bad input", (server) => {
   });
 
   it("lets health checks add parameters", async () => {
-    expect((await call({ path: "/health?t=1" })).status).toBe(200);
+    expect((await call({ path: "/livez?t=1" })).status).toBe(200);
   });
 
   it("refuses empty ids and keys", async () => {
@@ -186,7 +208,7 @@ describeServed("bad input", (server) => {
     expect(answer).toMatch(/^content-type: application\/problem\+json\r$/im);
     const [, body = ""] = answer.split("\r\n\r\n");
     expect(JSON.parse(/\{.*\}/.exec(body)?.[0] ?? body)).toMatchObject({ code });
-    expect((await call({ path: "/health" })).status).toBe(200);
+    expect((await call({ path: "/livez" })).status).toBe(200);
   });
 
   it("needs no Host in HTTP/1.0", async () => {

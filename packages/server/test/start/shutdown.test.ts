@@ -83,9 +83,7 @@ async function half(url: string, agent: Agent): Promise<ClientRequest> {
 
 /** Resolves once a server has said that it stops. */
 async function stopping(server: Running): Promise<void> {
-  await expect
-    .poll(() => server.err(), { timeout: 20_000 })
-    .toContain("finishing what is in flight");
+  await expect.poll(() => server.err()).toContain("finishing what is in flight");
 }
 
 it.each(["SIGTERM", "SIGINT"] as const)(

@@ -12,7 +12,7 @@ import {
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { createTestDatabase, freePort } from "../../../../tooling/postgres.ts";
 import { migratedTemplate } from "../support/backends.ts";
-import { send } from "../support/http.ts";
+import { healthOnce } from "../support/expect.ts";
 
 let folder = "";
 let said: string[] = [];
@@ -49,7 +49,7 @@ it("says where data goes and where it listens, and publishes its address beside 
   ]);
   expect(url).toMatch(/^http:\/\/localhost:\d+$/);
   expect((await serverHolding(join(folder, "files")))?.url).toBe(url);
-  expect((await send(url, { path: "/health" })).json).toMatchObject({ status: "ok" });
+  await healthOnce(url, { status: "ok" });
   await close();
   expect(await serverHolding(join(folder, "files"))).toBeNull();
 });
@@ -92,12 +92,12 @@ it("starts on a database that lacks migrations, or can't be reached, and says so
   await using database = await createTestDatabase();
   vi.stubEnv("DATABASE_URL", database.url);
   const pending = await start();
-  expect((await send(pending.url, { path: "/health" })).json).toMatchObject({
+  await healthOnce(pending.url, {
     code: "SCHEMA_PENDING",
   });
   vi.stubEnv("DATABASE_URL", "postgres://user:hunter2@127.0.0.1:9/db");
   const unreachable = await start();
-  expect((await send(unreachable.url, { path: "/health" })).json).toMatchObject({
+  await healthOnce(unreachable.url, {
     code: "UNAVAILABLE",
   });
   expect(said.slice(said.indexOf("storage: postgres 127.0.0.1:9/db"))).toEqual([
@@ -134,7 +134,7 @@ it("refuses a storage that a move hasn't completed, and names the move", async (
     });
     await moveStorage({ from, to });
     const { url, close } = await start({ port });
-    expect((await send(url, { path: "/health" })).json).toMatchObject({ status: "ok" });
+    await healthOnce(url, { status: "ok" });
     await close();
   }
 });
@@ -144,7 +144,7 @@ it("migrates at the start where it is told to", async () => {
   vi.stubEnv("DATABASE_URL", database.url);
   const { url, close } = await start({ autoMigrate: true });
   expect(said.some((line) => line.startsWith("migrated: "))).toBe(true);
-  expect((await send(url, { path: "/health" })).json).toMatchObject({ status: "ok" });
+  await healthOnce(url, { status: "ok" });
   await close();
 });
 
@@ -169,7 +169,7 @@ it("says that a platform discards files, and whom it serves there", async () => 
   expect(said).toContain(
     "Only this machine can use it. Without API keys, requests from elsewhere get 401, except for health. To make one: codespar keys create NAME",
   );
-  expect((await send(url, { path: "/health" })).json).toMatchObject({
+  await healthOnce(url, {
     storage: { durable: false },
   });
 });

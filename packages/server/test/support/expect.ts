@@ -1,5 +1,5 @@
-import { expect } from "vitest";
-import type { Answer } from "./http.ts";
+import { expect, vi } from "vitest";
+import { type Answer, send } from "./http.ts";
 
 /** Expects problem details with this status and code; returns them. */
 export function expectProblem(
@@ -25,4 +25,17 @@ export function etagOf(answer: Answer): string {
   const etag = answer.headers["etag"];
   if (typeof etag !== "string") throw new Error(`no ETag: ${answer.text}`);
   return etag;
+}
+
+/**
+ * Asks for `/health` until the answer is as expected, and returns it: on a busy machine even a database that is well may need more than the
+ * 800 ms it is given.
+ */
+export function healthOnce(origin: string, expected: object): Promise<Answer> {
+  const ask = async () => {
+    const answer = await send(origin, { path: "/health" });
+    expect(answer.json).toMatchObject(expected);
+    return answer;
+  };
+  return vi.waitFor(ask, { timeout: 60_000 });
 }
