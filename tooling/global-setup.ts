@@ -29,8 +29,12 @@ async function dropTemplates(url: string, run: string): Promise<void> {
       [`codespar_template_${run}_`],
     );
     for (const { datname } of rows) await client.query(`DROP DATABASE ${datname} WITH (FORCE)`);
-    // Roles belong to the server. This one owns a template of the conformance suite.
-    await client.query(`DROP ROLE IF EXISTS codespar_owner_${run}`);
+    // Roles belong to the server. These own a template of the conformance suite.
+    const owners = await client.query<{ rolname: string }>(
+      "SELECT rolname FROM pg_roles WHERE starts_with(rolname, $1)",
+      [`codespar_owner_${run}`],
+    );
+    for (const { rolname } of owners.rows) await client.query(`DROP ROLE ${rolname}`);
   } finally {
     await client.end();
   }

@@ -185,6 +185,16 @@ describe("verification finds", () => {
     expect(checks.link).toBe(2);
   });
 
+  test("a broken link by hashes alone too, and where the first one fails", async () => {
+    for (const at of [0, 1, 3]) {
+      const head = { size: 5, hash: trail()[4]?.hash ?? "", log: "codespar/log/1" };
+      const source = sourceOf(head, resealed(at)(trail()));
+      const { verdict, checks, firstFailure } = await verifyTrail(source, { depth: "hashes" });
+      expect([verdict, checks.link]).toEqual(["tampered", at + 1]);
+      expect(firstFailure).toMatchObject({ seq: at + 1, check: "link" });
+    }
+  });
+
   test("what is wrong with a part, in words", async () => {
     const messageOf = async (parts: (row: StoredEntry) => StoredEntry["parts"]) =>
       (await verified(third((row) => ({ ...row, parts: parts(row) })))).firstFailure?.message;

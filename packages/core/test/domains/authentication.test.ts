@@ -27,7 +27,7 @@ afterEach(() => {
   work.length = 0;
 });
 
-const now = Date.parse("2030-01-01T00:00:00Z");
+let now = Date.parse("2030-01-01T00:00:00Z");
 const uuid = (n: number) => `0199a7c2-1b2f-7d3c-8e4f-5a6b7c8d9e0${n}`;
 
 /** A handle on a store of keys that counts what is asked of it. */
@@ -123,4 +123,17 @@ test("what was read is remembered for its time and number, and no longer", async
   // Who asks while it is being read waits for the same.
   const [one, other] = await Promise.all([reads.get("f", 600, read), reads.get("f", 600, read)]);
   expect([one, other]).toEqual([10, 10]);
+});
+
+test("a key that another process revoked works for half a second at most", async () => {
+  const { token, hash } = newToken({ orgId: "acme", keyId: uuid(1) });
+  const records = { [`acme/${uuid(1)}`]: record(uuid(1), hash) };
+  const storage = storageOf(records);
+  const works = async () => (await authenticateApiKey(storage, token.reveal())) !== null;
+  expect(await works()).toBe(true);
+  records[`acme/${uuid(1)}`] = record(uuid(1), hash, { revoked_at: new Date(now).toISOString() });
+  now += 499;
+  expect(await works()).toBe(true);
+  now += 1;
+  expect(await works()).toBe(false);
 });

@@ -1,0 +1,104 @@
+import { createHash, randomBytes } from "node:crypto";
+import { expect, test } from "vitest";
+import { signCheckpoint } from "../../src/audit/checkpoint.ts";
+import { type NoteSigner, noteSigner } from "../../src/audit/signed-note.ts";
+import { verifyTrail } from "../../src/audit/verify.ts";
+import type { AuditVerifyInput } from "../../src/index.ts";
+import { MadeTrail } from "../support/made-trail.ts";
+
+/** 20 entries, signed at 10 and 20. */
+function signedTrail(): MadeTrail {
+  return new MadeTrail().createKey().fill(9).sign().fill(10).sign();
+}
+
+/** The note with other bytes in its (last) signature, still of its form and of the same key. */
+function forged(note: string): string {
+  const [, head = "", encoded = ""] = /^(.* )(\S+)\n$/su.exec(note) ?? [];
+  const bytes = Buffer.from(encoded, "base64");
+  bytes[20] = (bytes[20] ?? 0) ^ 1;
+  return `${head}${bytes.toString("base64")}\n`;
+}
+
+/** A note of what the trail really held, signed by somebody else. */
+function signedBy(trail: MadeTrail, size: number, ...signers: NoteSigner[]): string {
+  return signCheckpoint(
+    { origin: trail.log, size, root: trail.roots[size] ?? randomBytes(32) },
+    signers,
+  );
+}
+
+function withNote(trail: MadeTrail, note: string, size = 10): MadeTrail {
+  trail.checkpoints = trail.checkpoints.map((stored) =>
+    stored.size === size ? { size, note } : stored,
+  );
+  return trail;
+}
+
+const note = (trail: MadeTrail, i = 0) => trail.checkpoints[i]?.note ?? "";
+const stranger = (name: string) => noteSigner(name, randomBytes(32));
+
+/** What fails, whatever the depth. */
+async function failureOf(trail: MadeTrail, input: AuditVerifyInput = {}) {
+  const { firstFailure } = await verifyTrail(trail.source(), input);
+  const byHashes = await verifyTrail(trail.source(), { ...input, depth: "hashes" });
+  expect(byHashes.firstFailure).toEqual(firstFailure);
+  return firstFailure;
+}
+
+test("a stored checkpoint's signature must hold", async () => {
+  const trail = signedTrail();
+  expect(await failureOf(withNote(trail, forged(note(trail))))).toMatchObject({
+    seq: 10,
+    check: "signature",
+    message: expect.stringMatching(
+      /^the checkpoint of 10 entries: the signature of .* doesn't hold$/,
+    ),
+  });
+});
+
+test("a stored checkpoint must be signed by a key that the trail announced before it", async () => {
+  const trail = signedTrail();
+  const others = [stranger(trail.log), stranger("elsewhere")];
+  for (const other of others)
+    expect(await failureOf(withNote(signedTrail(), signedBy(trail, 10, other)))).toMatchObject({
+      seq: 10,
+      check: "signature",
+    });
+  const late = new MadeTrail().fill(9).createKey().sign();
+  const own = noteSigner(late.log, createHash("sha256").update("first").digest());
+  expect(await failureOf(late)).toBeNull();
+  late.checkpoints = [{ size: 9, note: signedBy(late, 9, own) }, ...late.checkpoints];
+  expect(await failureOf(late)).toMatchObject({ seq: 9, check: "signature" });
+});
+
+test("a stored checkpoint must be signed by nobody else beside", async () => {
+  const trail = signedTrail();
+  const [, line = ""] = signedBy(trail, 10, stranger("elsewhere")).split("\n\n");
+  expect(await failureOf(withNote(trail, `${note(trail)}${line}`))).toMatchObject({
+    seq: 10,
+    message: expect.stringContaining("it has a signature line that is none by a key of the trail"),
+  });
+});
+
+test("a stored checkpoint must be of its trail, size and root", async () => {
+  for (const said of [{ origin: "codespar/log/other" }, { size: 11 }, { root: randomBytes(32) }]) {
+    const trail = signedTrail();
+    const signer = noteSigner(trail.log, createHash("sha256").update("first").digest());
+    const right = { origin: trail.log, size: 10, root: trail.roots[10] ?? randomBytes(32) };
+    const wrong = signCheckpoint({ ...right, ...said }, [signer]);
+    expect(await failureOf(withNote(trail, wrong))).toMatchObject({ seq: 10, check: "root" });
+  }
+});
+
+test("the signature of a checkpoint that was kept must hold", async () => {
+  const trail = signedTrail();
+  const kept = forged(note(trail));
+  expect(await failureOf(trail, { checkpoint: note(trail) })).toBeNull();
+  expect(await failureOf(trail, { checkpoint: kept })).toMatchObject({
+    seq: 10,
+    check: "signature",
+    message: expect.stringMatching(/that you kept: the signature of .* doesn't hold$/),
+  });
+  const theirs = signedBy(trail, 10, stranger(trail.log));
+  expect(await failureOf(trail, { checkpoint: theirs })).toMatchObject({ check: "signature" });
+});
