@@ -89,9 +89,17 @@ export class MadeTrail {
     return this;
   }
 
-  redact(seq: number): this {
-    this.rows = this.rows.map((row) => (row.seq === seq ? { ...row, parts: [] } : row));
-    return this.append(redactionOf(seq, "details"), { details: '{"reason":"asked"}' });
+  /** Erases a part, and says so. */
+  redact(seq: number, part = "details"): this {
+    return this.erase(seq, part).append(redactionOf(seq, part), { details: '{"reason":"asked"}' });
+  }
+
+  /** Takes a part away without a word. */
+  erase(seq: number, part: string): this {
+    this.rows = this.rows.map((row) =>
+      row.seq === seq ? { ...row, parts: row.parts.filter(({ name }) => name !== part) } : row,
+    );
+    return this;
   }
 
   source(more: Partial<TrailSource> = {}): TrailSource {
