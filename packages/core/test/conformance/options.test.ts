@@ -51,6 +51,24 @@ const callsOf = (s: Transaction, teamId: string): Calls => [
   ["signal ifVersion", (o) => s.channelConfigs.delete("sentry", o)],
 ];
 
+const someId = "0b8f6c1e-58d0-7c0e-8b58-6a6d2f5d9a10";
+
+/** Options beside those that a call needs. What is no object of options goes as it is. */
+function beside(needed: object, options: Loose): Loose {
+  const plain = options !== null && Object.getPrototypeOf(options) === Object.prototype;
+  return (plain ? { ...needed, ...(options as object) } : options) as Loose;
+}
+
+/** What a watch gives first, which ends before it would have to wait. */
+function firstOf(s: Storage, options: Loose): Promise<unknown> {
+  const ending = new AbortController();
+  const stream = s.audit.watch(beside({ signal: ending.signal }, options));
+  const first = stream[Symbol.asyncIterator]().next();
+  // Whatever is wrong with its options is known by then.
+  setImmediate(() => ending.abort());
+  return first;
+}
+
 const handleCallsOf = (s: Storage): Calls => [
   ...callsOf(s as unknown as Transaction, `T${s.orgId}`),
   [`${list} prefix`, (o) => s.memory.list("a", o)],
@@ -59,10 +77,20 @@ const handleCallsOf = (s: Storage): Calls => [
   [list, (o) => s.projects.list(o)],
   [list, (o) => s.projectConfigs.list(o)],
   ["signal", (o) => s.audit.append({ action: "test.options" }, o)],
+  ["signal", (o) => s.audit.intent({ action: "test.options" }, o)],
+  ["signal", (o) => s.audit.outcome(someId, "success", {}, o)],
   ["signal", (o) => s.audit.get(0, o)],
-  ["signal", (o) => s.audit.getById("0b8f6c1e-58d0-7c0e-8b58-6a6d2f5d9a10", o)],
+  ["signal", (o) => s.audit.getById(someId, o)],
+  ["signal", (o) => s.audit.redact(9, "asked for", o)],
+  ["signal", (o) => s.audit.checkpoint(o)],
+  [list, (o) => s.audit.checkpoints(o)],
+  ["signal size", (o) => s.audit.prove(0, o)],
+  ["signal", (o) => s.audit.consistency(0, 0, o)],
+  ["signal", (o) => s.audit.keys(o)],
+  ["signal", (o) => s.audit.rotateKey(o)],
+  ["signal after", (o) => firstOf(s, o)],
   [`signal limit cursor order ${filter}`, (o) => s.audit.list(o)],
-  [`signal ${filter} format`, (o) => s.audit.export({ format: "csv", ...(o as object) })],
+  [`signal ${filter} format`, (o) => s.audit.export(beside({ format: "csv" }, o))],
   ["signal trustedKeys checkpoint depth onProgress", (o) => s.audit.verify(o)],
   [`${list} status source`, (o) => s.subscribers.list(o)],
   ["signal", (o) => s.subscribers.count(o)],
@@ -77,6 +105,63 @@ const handleCallsOf = (s: Storage): Calls => [
   [list, (o) => s.apiKeys.list(o)],
   ["signal", (o) => s.transaction(async () => undefined, o)],
 ];
+
+type WrongType = readonly [says: string, call: () => PromiseLike<unknown>];
+
+/** What isn't of an option's or argument's type, and what the message says. */
+const wrongTypes = (s: Storage): readonly WrongType[] => {
+  const loose = (value: unknown) => value as Loose;
+  const { audit, apiKeys } = s;
+  const numbers = [-1, 0.5, Number.NaN, 2 ** 53, "1", null, {}];
+  const texts = [1, null, {}, ["x"]];
+  return [
+    ...numbers.flatMap((n): WrongType[] => [
+      ["seq must be", () => audit.get(loose(n))],
+      ["seq must be", () => audit.prove(loose(n))],
+      ["size must be", () => audit.prove(0, { size: loose(n) })],
+      ["from must be", () => audit.consistency(loose(n))],
+      ["to must be", () => audit.consistency(0, loose(n))],
+    ]),
+    // Beyond the most that a page holds another error says so.
+    ...numbers
+      .filter((n) => n !== 2 ** 53)
+      .flatMap((n): WrongType[] => [
+        ["limit must be", () => audit.list({ limit: loose(n) })],
+        ["limit must be", () => audit.checkpoints({ limit: loose(n) })],
+        ["limit must be", () => apiKeys.list({ limit: loose(n) })],
+        ["overlapMs must be", () => apiKeys.rotate(someId, { overlapMs: loose(n) })],
+      ]),
+    ...numbers
+      .filter((n) => n !== -1)
+      .map((n): WrongType => ["after must be", () => firstOf(s, loose({ after: n }))]),
+    ...texts.flatMap((text): WrongType[] => [
+      ["reason", () => audit.redact(0, loose(text))],
+      ["checkpoint must be", () => audit.verify({ checkpoint: loose(text) })],
+      ["depth must be", () => audit.verify({ depth: loose(text) })],
+      ["onProgress must be", () => audit.verify({ onProgress: loose(text) })],
+      ["format must be", () => audit.export({ format: loose(text) })],
+      ["order must be", () => audit.list({ order: loose(text) })],
+      ["cursor", () => audit.list({ cursor: loose(text) })],
+      ["signal must be", () => firstOf(s, loose({ signal: text }))],
+      ["signal must be", () => audit.checkpoint({ signal: loose(text) })],
+      ["id", () => audit.getById(loose(text))],
+      ["filter.action", () => audit.list({ action: loose(text) })],
+      ["filter.risk", () => audit.export({ format: "csv", risk: loose(text) })],
+      ["entry.action", () => audit.intent({ action: loose(text) })],
+      ["id", () => audit.outcome(loose(text), "success")],
+      ["key.name", () => apiKeys.create({ name: loose(text), scopes: ["read"] })],
+      ["key.scopes", () => apiKeys.create({ name: "k", scopes: loose(text) })],
+      ["id", () => apiKeys.get(loose(text))],
+      ["id", () => apiKeys.revoke(loose(text))],
+    ]),
+    ...["x", [1], {}, [null]].map(
+      (keys): WrongType => [
+        "trustedKeys must be",
+        () => audit.verify({ trustedKeys: loose(keys) }),
+      ],
+    ),
+  ];
+};
 
 const some = {
   ifVersion: "v",
@@ -147,7 +232,7 @@ describeEachBackend("options that a call doesn't have are refused, not ignored:"
     await storage.transaction(async (tx) => {
       refusals += await expectFlagRefusals(callsOf(tx, `T${storage.orgId}`));
     });
-    expect(refusals).toBe(4 * (15 + 9));
+    expect(refusals).toBe(4 * (16 + 9));
     const item = { key: "k", value: 1, ifAbsent: 1 } as Loose;
     await expectCode(storage.memory.setMany("a", [item]), "VALIDATION");
     for (const name of ["readOnly", "coalesce", "preparedStatements"]) {
@@ -156,6 +241,24 @@ describeEachBackend("options that a call doesn't have are refused, not ignored:"
     }
     expect(await storage.audit.list()).toMatchObject({ items: [] });
     expect(await storage.memory.has("a", "k")).toBe(false);
+  });
+
+  test("nor is what isn't an object of options", async () => {
+    const storage = backend.open();
+    for (const [, call] of handleCallsOf(storage))
+      for (const options of [null, 1, "signal", [], true])
+        await expectCode(call(options as Loose), "VALIDATION");
+    expect(await storage.audit.list()).toMatchObject({ items: [] });
+  });
+
+  test("nor is what isn't of its type", async () => {
+    const storage = backend.open();
+    for (const [says, call] of wrongTypes(storage)) {
+      const error = await expectCode(call(), "VALIDATION");
+      expect(error.message).toContain(says);
+    }
+    expect(await storage.audit.list()).toMatchObject({ items: [] });
+    expect(await storage.apiKeys.list()).toMatchObject({ items: [] });
   });
 
   test("in an item of setMany", async () => {

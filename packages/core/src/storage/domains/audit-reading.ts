@@ -55,7 +55,7 @@ function auditListing(
     const call = beginCall(context, options, optionNames.auditList);
     const filter = parse(auditFilterSchema, options ?? {}, "filter");
     const limit = pageLimit(options?.limit);
-    const order = options?.order ?? "desc";
+    const { order = "desc" } = options ?? {};
     if (order !== "asc" && order !== "desc") throw invalid('order must be "asc" or "desc".');
     const scope = [context.orgId, "audit_log", order, JSON.stringify(filter)];
     const after = cursor === undefined ? undefined : seqOf(decodeCursor(scope, cursor, 1)[0]);

@@ -37,8 +37,9 @@ export function auditSigning(
   return {
     checkpoint: (options) => signNow(context, options),
     checkpoints: (options) =>
-      tableListing(context, { ...options, reverse: options?.reverse ?? true }, () => ({
+      tableListing(context, options, () => ({
         table: "audit_checkpoints",
+        reverse: true,
         show: showCheckpoint,
       })),
     keys: async (options) => {

@@ -48,6 +48,8 @@ export interface TableListing<Item> {
   readonly within?: readonly string[];
   readonly prefix?: string | undefined;
   readonly where?: Readonly<Record<string, ColumnValue>> | undefined;
+  /** The order where none is asked for. @defaultValue false */
+  readonly reverse?: boolean;
   readonly show: (record: StoredRecord) => Item;
 }
 
@@ -61,9 +63,9 @@ export function tableListing<Item>(
 ): Listing<Item> {
   return listing(options?.cursor, async (cursor) => {
     const call: CallContext = beginCall(context, options, names);
-    const { table, within = [], prefix, where, show } = describe();
+    const { table, within = [], prefix, where, show, ...defaults } = describe();
     const limit = pageLimit(options?.limit);
-    const reverse = options?.reverse ?? false;
+    const reverse = options?.reverse ?? defaults.reverse ?? false;
     const scope: CursorScope = [
       context.orgId,
       table,
