@@ -47,7 +47,12 @@ function ofCommander(error: CommanderError): Outcome {
   return { exitCode: exitCodes.usage, line: `${message} Add --help to see how it is used.` };
 }
 
+/** Without the secrets that people type where something else belongs: an API key, the name and password of an address. */
 function oneLine(text: string): string {
-  const line = text.replace(/\s*\n\s*/g, " ").trim();
+  const line = text
+    .replace(/csk_[A-Za-z0-9_-]{40,}/g, "csk_[secret]")
+    .replace(/\/\/[^\s/]*@/g, "//[secret]@")
+    .replace(/\s*\n\s*/g, " ")
+    .trim();
   return /[.!?)]$/.test(line) ? line : `${line}.`;
 }

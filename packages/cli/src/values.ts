@@ -23,7 +23,8 @@ export function parseCount(text: string): number {
 /** An address of a server. @param what - the option or variable that holds it */
 export function checkUrl(what: string, url: string): string {
   if (/^https?:\/\//.test(url) && URL.canParse(url)) return url;
-  throw usage(`${what} must be an address such as http://localhost:3000, not "${url}".`);
+  // Not shown: a key or a password may have got there.
+  throw usage(`${what} must be an address such as http://localhost:3000.`);
 }
 
 /** The value that VALUE stands for: JSON, or with `asText` the text itself; `-` reads standard input. */

@@ -8,7 +8,13 @@ export {
   agentStatuses,
   autonomyLevels,
 } from "./domain/agent.ts";
-export { type ApiKey, type ApiKeyInput, type ApiKeyScope, apiKeyScopes } from "./domain/api-key.ts";
+export {
+  type ApiKey,
+  type ApiKeyInput,
+  type ApiKeyScope,
+  apiKeyScopes,
+  withoutApiKeys,
+} from "./domain/api-key.ts";
 export {
   type AuditAgent,
   type AuditEntry,

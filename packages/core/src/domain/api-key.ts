@@ -36,3 +36,11 @@ export interface ApiKey extends RecordMeta {
   /** Revoked keys stay in the list. */
   readonly revokedAt: string | null;
 }
+
+/**
+ * A text for people and logs without any API key that stands in it, as where somebody gave a key instead of its id.
+ * Each becomes `csk_[secret]`.
+ */
+export function withoutApiKeys(text: string): string {
+  return text.includes("csk_") ? text.replace(/csk_[A-Za-z0-9_-]{40,}/g, "csk_[secret]") : text;
+}

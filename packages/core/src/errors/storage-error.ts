@@ -1,3 +1,4 @@
+import { withoutApiKeys } from "../domain/api-key.ts";
 import { type ErrorCode, errorCodes } from "./codes.ts";
 
 const brand = Symbol.for("codespar.StorageError");
@@ -10,7 +11,8 @@ export class StorageError extends Error {
   readonly retryable: boolean;
 
   constructor(code: ErrorCode, message: string, options?: { readonly cause?: unknown }) {
-    super(message, options);
+    // A message may quote what was given, and keys are taken for their ids.
+    super(withoutApiKeys(message), options);
     this.code = code;
     this.retryable = errorCodes[code].retryable;
     Object.defineProperty(this, brand, { value: true });

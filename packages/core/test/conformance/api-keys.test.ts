@@ -7,6 +7,7 @@ import {
   authenticateApiKey,
   hasApiKeys,
   type Storage,
+  StorageError,
 } from "../../src/index.ts";
 import { describeEachBackend } from "../support/backends.ts";
 import { expectCode } from "../support/expect-code.ts";
@@ -140,6 +141,19 @@ describeEachBackend("API keys", { everyLogin: true }, (backend) => {
     for (const verb of [apiKeys.revoke, apiKeys.rotate])
       await expectCode(verb("none"), "NOT_FOUND");
     expect((await audit.list()).items).toHaveLength(1);
+  });
+
+  test("aren't shown by what refuses a token in the place of its id", async () => {
+    const { apiKeys } = backend.open();
+    const token = (await apiKeys.create(everything)).token.reveal();
+    for (const call of [apiKeys.get(token), apiKeys.revoke(token), apiKeys.rotate(token)]) {
+      const { message } = await expectCode(call, "VALIDATION");
+      expect(message).toContain("codespar keys list");
+      expect(message).not.toContain("csk_");
+    }
+    expect(new StorageError("NOT_FOUND", `There is no "${token}".`).message).toBe(
+      'There is no "csk_[secret]".',
+    );
   });
 
   test("are listed in pages, in the order in which they were made", async () => {

@@ -1,5 +1,6 @@
 import { maxHeaderSize, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
+import { withoutApiKeys } from "@codespar/core";
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { HttpError } from "../errors.ts";
 import { headersOf, problemType, toProblem } from "../problem.ts";
@@ -74,9 +75,9 @@ function brokenRequest({ code }: NodeJS.ErrnoException): HttpError {
   return new HttpError("MALFORMED_REQUEST", "This is not a well-formed HTTP/1.1 request.");
 }
 
-/** The path without its query, whose values don't belong into messages. */
+/** The path without its query, whose values don't belong into messages, nor keys that somebody put into an address. */
 export function pathOf(request: FastifyRequest): string {
   const path = request.url;
   const query = path.indexOf("?");
-  return query === -1 ? path : path.slice(0, query);
+  return withoutApiKeys(query === -1 ? path : path.slice(0, query));
 }

@@ -1,12 +1,19 @@
-import type { ApiKey, ApiKeyScope } from "../../domain/api-key.ts";
+import { type ApiKey, type ApiKeyScope, withoutApiKeys } from "../../domain/api-key.ts";
 import { idText } from "../../domain/schemas.ts";
+import { invalid } from "../../errors/storage-error.ts";
 import type { RecordRef, StoredRecord } from "../backend.ts";
 import { parse } from "../validation.ts";
 import { metaOf } from "./context.ts";
 
-/** Where a key is kept. */
+/**
+ * Where a key is kept.
+ *
+ * @throws StorageError `VALIDATION` for a token in the place of its id: sent to a database as an id, it would stand in its log
+ */
 export function keyRef(id: string): RecordRef {
-  return { table: "api_keys", key: [parse(idText, id, "id")] };
+  const given = parse(idText, id, "id");
+  if (withoutApiKeys(given) === given) return { table: "api_keys", key: [given] };
+  throw invalid("id: this is the token of a key, not its id. codespar keys list shows ids.");
 }
 
 /** A key as it may be shown. */
