@@ -4,6 +4,7 @@ import type { EntryFailure } from "./failure.ts";
 import { genesisHash, type Leaf, leafHash } from "./leaf.ts";
 import { parseLeaf } from "./leaf-parse.ts";
 import { type AuditProjection, projectionOf } from "./projection.ts";
+import { changedWord } from "./sealed-word.ts";
 
 /** One entry as it is stored. */
 export interface StoredEntry {
@@ -81,6 +82,8 @@ function bytesOf({ leaf }: StoredEntry): Buffer {
 
 function hashFailure(row: StoredEntry, hash: string): EntryFailure | null {
   if (row.hash === hash) return null;
+  const word = changedWord(bytesOf(row), row.hash);
+  if (word !== null) return saidOtherwise("content", word.field, word.stored, word.sealed);
   const words = `its bytes have the hash ${hash}, stored beside them is ${row.hash}`;
   return { check: "content", expected: row.hash, actual: hash, words };
 }
@@ -135,11 +138,20 @@ function projectionFailure(row: StoredEntry, leaf: Leaf): EntryFailure | null {
   for (const column of Object.keys(sealed) as (keyof AuditProjection)[]) {
     const stored = row.projection[column];
     if (stored === sealed[column]) continue;
-    const expected = `${column} ${JSON.stringify(sealed[column])}`;
-    const actual = `${column} ${JSON.stringify(stored)}`;
-    return { check: "projection", expected, actual, words: `stored ${actual}, sealed ${expected}` };
+    return saidOtherwise("projection", column, stored, sealed[column]);
   }
   return null;
+}
+
+function saidOtherwise(
+  check: "content" | "projection",
+  field: keyof AuditProjection,
+  stored: string | null,
+  sealed: string | null,
+): EntryFailure {
+  const expected = `${field} ${JSON.stringify(sealed)}`;
+  const actual = `${field} ${JSON.stringify(stored)}`;
+  return { check, expected, actual, words: `stored ${actual}, sealed ${expected}` };
 }
 
 /** Checks the parts that are there. @returns what is wrong with one, or the names of those that are missing */
