@@ -90,6 +90,21 @@ describe.each(eachWay)("orgs on %s", (name, open) => {
   });
 });
 
+it("orgs erase also removes an organisation whose files are damaged, and says so", async () => {
+  await using place = await ways["files, directly"]();
+  for (const org of ["acme", "beta"]) await place.run(set(org, "one"));
+  const table = join(place.cli.folder, ".codespar", "orgs", "acme", "agent_memory.json");
+  await writeFile(table, "damaged");
+  expect((await place.run(["orgs", "show", "acme"])).code).toBe(7);
+  expect((await place.run(["orgs", "list"])).stdout).toBe("ORGANISATION\nacme\nbeta\n");
+  expect(await place.run(["orgs", "erase", "acme", "--confirm", "acme"])).toMatchObject({
+    code: 0,
+    stdout: "erased acme, whose files were damaged: its rows weren't counted\n",
+  });
+  expect((await place.run(["orgs", "list"])).stdout).toBe("ORGANISATION\nbeta\n");
+  // It may be the first of the file, which builds the command line.
+}, 120_000);
+
 const hasScript = spawnSync("script", ["--version"]).status === 0;
 
 describe.skipIf(!hasScript)("orgs erase on a terminal (needs util-linux' script)", () => {

@@ -102,13 +102,14 @@ export interface Backend extends SecretsPort {
    * locks others out nor lies in memory; broken off, the same call goes on where it ended. Nothing of other organisations changes.
    *
    * @param onStep - told after each step how many rows of a table went with it
+   * @returns whether its files were damaged, so that what didn't read went uncounted
    * @throws StorageError `UNSUPPORTED` when the database login may not erase
    */
   eraseOrganisation(
     orgId: string,
     context: CallContext,
     onStep: (table: string, rows: number) => void,
-  ): Promise<void>;
+  ): Promise<boolean>;
 
   /**
    * Removes what is left of an organisation that holds nothing any more; one that holds something stays. Only where that is anything,

@@ -140,7 +140,7 @@ export class LazyBackend implements Backend {
     orgId: string,
     context: CallContext,
     onStep: (table: string, rows: number) => void,
-  ): Promise<void> {
+  ): Promise<boolean> {
     return this.#use((backend) => backend.eraseOrganisation(orgId, context, onStep));
   }
 

@@ -69,7 +69,7 @@ describeEachBackend("an organisation that is erased", onTargetsOfTheirOwn, (back
     for (const [table, rows] of Object.entries(held))
       expect(removed[table], table).toBe(rows.length);
     if (backend.kind === "postgres") expect(removed["audit_parts"]).toBeGreaterThan(0);
-    expect(report).toMatchObject({ orgId, resumed: false });
+    expect(report).toMatchObject({ orgId, resumed: false, damaged: false });
     expect(report.rows).toBe(Object.values(removed).reduce((sum, rows) => sum + rows, 0));
     expect(steps.length).toBeGreaterThanOrEqual(report.removed.length);
 
@@ -181,7 +181,7 @@ describeEachBackend("an erasure that dies", onTargetsOfTheirOwn, (backend) => {
     const own = storage.forOrg(deploymentOrgId).audit;
     expect((await own.list({ unresolved: true })).items).toHaveLength(1);
     const report = await deployment.organisations.erase(orgId, { confirm: orgId });
-    expect(report).toEqual({ orgId, resumed: true, removed: [], rows: 0 });
+    expect(report).toEqual({ orgId, resumed: true, removed: [], rows: 0, damaged: false });
     expect((await own.list()).items.map(({ outcome }) => outcome)).toEqual(["success", "pending"]);
     await expectCode(deployment.organisations.erase(orgId, { confirm: orgId }), "NOT_FOUND");
     // An organisation of the same name begins anew, and can be erased like any.

@@ -39,6 +39,9 @@ const erasure = z
     resumed: z.boolean().describe("Whether it went on with one that had been broken off."),
     removed: z.array(z.object({ table: z.string(), rows: z.int() })).readonly(),
     rows: z.int(),
+    damaged: z
+      .boolean()
+      .describe("Whether its files were damaged: rows that couldn't be read aren't counted."),
   })
   .meta({ id: "Erasure" }) satisfies z.ZodType<ErasureReport>;
 

@@ -8,6 +8,7 @@ import { columns, jsonText, note, print, shown } from "../../output.ts";
 import { progressOf } from "../../progress.ts";
 import { abortOnSignals } from "../../signals.ts";
 import { withDeployment } from "../../store/open-store.ts";
+import type { Administration } from "../../store/store.ts";
 
 /** `codespar orgs erase ID` */
 export function addOrgsErase(orgs: Command): void {
@@ -34,10 +35,7 @@ async function eraseOrganisation(
   const context = contextOf(command);
   const signal = abortOnSignals();
   if (flags.confirm === undefined) {
-    const held = await withDeployment(context, "read", ({ organisations }) =>
-      organisations.get(orgId, { signal }),
-    );
-    if (held !== null) note(`${shown(orgId)} holds ${held.rows} rows.`);
+    note(await withDeployment(context, "read", (each) => holding(each, orgId, signal)));
     await confirmName(`Erase the organisation "${shown(orgId)}"?`, orgId, signal);
   } else if (flags.confirm !== orgId) {
     throw usage("--confirm must be the organisation's id once more. Nothing was erased.");
@@ -54,7 +52,24 @@ async function eraseOrganisation(
   await print(context.json ? jsonText(report) : summary(report));
 }
 
-function summary({ orgId, resumed, removed, rows }: ErasureReport): string {
+/** What somebody is about to lose. That its files are damaged is often why. */
+async function holding(
+  { organisations }: Administration,
+  orgId: string,
+  signal: AbortSignal,
+): Promise<string> {
+  try {
+    const held = await organisations.get(orgId, { signal });
+    return `${shown(orgId)} holds ${held?.rows ?? 0} rows.`;
+  } catch (error) {
+    const { StorageError } = await import("@codespar/core");
+    if (!StorageError.is(error, "CORRUPTION")) throw error;
+    return `The files of ${shown(orgId)} are damaged: ${error.message}`;
+  }
+}
+
+function summary({ orgId, resumed, removed, rows, damaged }: ErasureReport): string {
+  if (damaged) return `erased ${shown(orgId)}, whose files were damaged: its rows weren't counted`;
   const table = removed.map((each) => [each.table, String(each.rows)]);
   const verb = resumed ? "continued, and erased" : "erased";
   return [

@@ -29,6 +29,8 @@ export interface ErasureReport {
   readonly removed: readonly ErasedRows[];
   /** Rows in all. */
   readonly rows: number;
+  /** Whether its files were damaged (`CORRUPTION`): they are gone, and rows that couldn't be read aren't counted. */
+  readonly damaged: boolean;
 }
 
 /*
@@ -60,8 +62,9 @@ export async function eraseOrganisation(
   const trail = ownTrail(context);
   const intent = begun ?? (await trail.intent({ action, details: { organisation: orgId } }));
   const removed = new Map<string, number>();
+  let damaged: boolean;
   try {
-    await backend.eraseOrganisation(orgId, call, (table, rows) => {
+    damaged = await backend.eraseOrganisation(orgId, call, (table, rows) => {
       removed.set(table, (removed.get(table) ?? 0) + rows);
       onProgress?.({ table, rows });
     });
@@ -71,11 +74,15 @@ export async function eraseOrganisation(
       await trail.outcome(intent, "denied", { details: { organisation: orgId } });
     throw error;
   }
-  const details = { organisation: orgId, removed: Object.fromEntries(removed) };
+  const details = {
+    organisation: orgId,
+    removed: Object.fromEntries(removed),
+    ...(damaged && { damaged }),
+  };
   await trail.outcome(intent, "success", { details });
   const tables = [...removed].map(([table, rows]) => ({ table, rows }));
   const rows = tables.reduce((sum, table) => sum + table.rows, 0);
-  return { orgId, resumed: begun !== null, removed: tables, rows };
+  return { orgId, resumed: begun !== null, removed: tables, rows, damaged };
 }
 
 /** The intent to erase this organisation that nothing has resolved yet. */

@@ -71,7 +71,8 @@ export interface Organisations {
   /**
    * Erases an organisation for good, in steps: its records, trail, keys, routes and, on files, its folder. Other organisations' data, trails and
    * proofs don't change. Broken off, the same call goes on. That it happened stands in the trail of `codespar/deployment`: as an intent
-   * before, and with what was removed after. Stop whatever writes to it before; what is written meanwhile may stay.
+   * before, and with what was removed after. Stop whatever writes to it before; what is written meanwhile may stay. Files that are damaged are removed
+   * as well, their rows uncounted.
    *
    * @param options - `confirm`: the organisation's id once more
    * @throws StorageError `VALIDATION` unless `confirm` is the id; `NOT_FOUND` when it holds nothing; `UNSUPPORTED` for the deployment's own, and

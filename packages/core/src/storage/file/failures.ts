@@ -50,6 +50,12 @@ export function corruption(
   );
 }
 
+/** For `catch`: what didn't open since it is damaged is `null`. @throws any other failure */
+export function nullWhenDamaged(error: unknown): null {
+  if (StorageError.is(error, "CORRUPTION")) return null;
+  throw error;
+}
+
 /** Runs all of the steps, whatever becomes of those before, then throws what the first failed one threw. */
 export async function runAll(
   steps: readonly (() => Promise<unknown> | undefined)[],

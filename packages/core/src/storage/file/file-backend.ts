@@ -22,7 +22,7 @@ import type { Health } from "../health.ts";
 import type { KeyState, ResealStep, SealedCount } from "../secrets-port.ts";
 import type { TableName } from "../tables.ts";
 import { listAudit } from "./audit-query.ts";
-import { unavailable } from "./failures.ts";
+import { nullWhenDamaged, unavailable } from "./failures.ts";
 import { fileHealth } from "./file-health.ts";
 import { FileKeys } from "./file-keys.ts";
 import { FileStore } from "./file-store.ts";
@@ -138,11 +138,13 @@ export class FileBackend implements Backend {
     orgId: string,
     context: CallContext,
     onStep: (table: string, rows: number) => void,
-  ): Promise<void> {
-    await this.#open(orgId, context);
+  ): Promise<boolean> {
+    throwIfAborted(context.signal);
     this.#store.requireWritable();
     try {
-      for (const [table, rows] of await this.#store.erase(orgId)) onStep(table, rows);
+      const counts = await this.#store.erase(orgId);
+      for (const [table, rows] of counts ?? []) onStep(table, rows);
+      return counts === null;
     } catch (error) {
       throw unavailable("The organisation's files can't be removed", error);
     }
@@ -207,8 +209,9 @@ export class FileBackend implements Backend {
     throwIfAborted(context.signal);
     const held: string[] = [];
     for (const orgId of await this.#readable(this.#store.organisations())) {
-      const organisation = await this.#open(orgId, context);
-      if (!organisation.isEmpty) held.push(orgId);
+      // One that doesn't open is no reason not to tell of the others, and holds more than nothing.
+      const organisation = await this.#open(orgId, context).catch(nullWhenDamaged);
+      if (organisation?.isEmpty !== true) held.push(orgId);
     }
     return held;
   }

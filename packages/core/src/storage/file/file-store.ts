@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { StorageError } from "../../errors/storage-error.ts";
 import { keyIdsOf, sealedTables } from "../stored-keys.ts";
-import { errnoOf, isMissing, runAll, unavailable } from "./failures.ts";
+import { errnoOf, isMissing, nullWhenDamaged, runAll, unavailable } from "./failures.ts";
 import type { FileSystem } from "./file-system.ts";
 import type { KeyStoreOptions } from "./key-store.ts";
 import { holdsApiKeys } from "./keyed.ts";
@@ -179,17 +179,23 @@ export class FileStore {
   }
 
   /**
-   * Removes an organisation with all that it holds, and gives its Slack routes back. Whoever uses it meanwhile or afterwards finds it empty.
+   * Removes an organisation with all that it holds, damaged or not, and gives its Slack routes back. Whoever uses it meanwhile or afterwards
+   * finds it empty.
    *
-   * @returns how many rows each table had, empty ones left out
+   * @returns how many rows each table had, empty ones left out; `null` for one that was damaged, whose rows can't be counted
    */
-  async erase(orgId: string): Promise<ReadonlyMap<string, number>> {
-    const organisation = await this.open(orgId);
-    // Another call may be removing it already.
-    if (this.#opened.get(orgId) !== organisation) return this.erase(orgId);
+  async erase(orgId: string): Promise<ReadonlyMap<string, number> | null> {
+    await this.ready();
+    const organisation = await this.open(orgId).catch(nullWhenDamaged);
+    // Another call may be removing it already; of what is damaged, one may also have opened it anew.
+    const isOurs =
+      organisation === null
+        ? !this.#removing.has(orgId) && !this.#opening.has(orgId)
+        : this.#opened.get(orgId) === organisation;
+    if (!isOurs) return this.erase(orgId);
     this.#opening.delete(orgId);
     this.#opened.delete(orgId);
-    const removing = this.#remove(organisation);
+    const removing = this.#remove(orgId, organisation);
     this.#removing.set(orgId, removing);
     try {
       return await removing;
@@ -198,11 +204,18 @@ export class FileStore {
     }
   }
 
-  async #remove(organisation: Organisation): Promise<ReadonlyMap<string, number>> {
-    const rows = await organisation.abandon();
-    await removeOrganisation(this.fs, organisation.folder);
-    this.#context.routes.releaseAll(organisation.orgId);
+  async #remove(
+    orgId: string,
+    organisation: Organisation | null,
+  ): Promise<ReadonlyMap<string, number> | null> {
+    const rows = organisation === null ? null : await organisation.abandon();
+    await removeOrganisation(this.fs, this.#folderOf(orgId));
+    this.#context.routes.releaseAll(orgId);
     return rows;
+  }
+
+  #folderOf(orgId: string): string {
+    return `${this.directory}/${names.organisations}/${organisationFolder(orgId)}`;
   }
 
   async publishServer({ url, token }: HoldingServer): Promise<void> {
@@ -243,8 +256,7 @@ export class FileStore {
     await this.ready();
     // When its removal fails, what is left tells by itself what it is.
     await this.#removing.get(orgId)?.catch(() => undefined);
-    const folder = `${this.directory}/${names.organisations}/${organisationFolder(orgId)}`;
-    const organisation = await Organisation.open(this.#context, orgId, folder);
+    const organisation = await Organisation.open(this.#context, orgId, this.#folderOf(orgId));
     this.#opened.set(orgId, organisation);
     return organisation;
   }
@@ -297,9 +309,8 @@ export class FileStore {
 
   async #findKeyed(): Promise<Set<string>> {
     const keyed = new Set<string>();
-    const folders = `${this.directory}/${names.organisations}`;
     for (const orgId of await this.organisations()) {
-      if (!(await holdsApiKeys(this.fs, `${folders}/${organisationFolder(orgId)}`))) continue;
+      if (!(await holdsApiKeys(this.fs, this.#folderOf(orgId)))) continue;
       keyed.add(orgId);
       // What is wrong with its files is told to whoever uses them.
       await this.open(orgId).catch(() => undefined);

@@ -207,7 +207,12 @@ export class Keeper {
     if (this.#off !== null) return;
     for (const orgId of await context.backend.organisations({ now: context.clock() })) {
       if (this.#ending.signal.aborted) return;
-      if (orgId !== unfinishedMark) await this.#takeUp(orgId);
+      if (orgId === unfinishedMark) continue;
+      await this.#takeUp(orgId).catch((error: unknown) => {
+        // Damage of one organisation is no reason to leave the others unsigned.
+        if (!StorageError.is(error, "CORRUPTION")) throw error;
+        this.#tellOf(error, orgId);
+      });
     }
   }
 

@@ -147,12 +147,13 @@ export class PostgresBackend implements Backend {
     return headOf(row);
   }
 
-  eraseOrganisation(
+  async eraseOrganisation(
     orgId: string,
     context: CallContext,
     onStep: (table: string, rows: number) => void,
-  ): Promise<void> {
-    return this.#track(this.#eraser.organisation(orgId, context, onStep));
+  ): Promise<boolean> {
+    await this.#track(this.#eraser.organisation(orgId, context, onStep));
+    return false;
   }
 
   async treeTiles(
