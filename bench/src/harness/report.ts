@@ -1,7 +1,7 @@
 /** A figure of one contestant. */
 export interface Figure {
   readonly value: number;
-  readonly unit: "/s" | "ms" | "s" | "×";
+  readonly unit: "/s" | "ms" | "s" | "MiB" | "×";
 }
 
 /** What a figure or ratio has to reach. */
