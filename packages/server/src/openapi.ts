@@ -5,6 +5,7 @@ import {
   createJsonSchemaTransform,
   createJsonSchemaTransformObject,
 } from "fastify-type-provider-zod";
+import { describeHeaders } from "./http/answer-headers.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -57,10 +58,16 @@ export async function describeApi(app: FastifyInstance, version: string): Promis
     },
     transform: (document) => {
       const { url, schema } = transformZod(document);
-      const { documentedHeaders = [], scope, access } = document.route.config ?? {};
+      const config = document.route.config ?? {};
+      const { documentedHeaders = [], scope, access } = config;
       const security = access === "public" ? [] : [{ apiKey: [scope ?? access ?? "caller"] }];
       const headers = documentedHeaders.length > 0 && headerSchema(documentedHeaders);
-      return { url, schema: { ...schema, security, ...(headers && { headers }) } };
+      const answers = schema.response as Readonly<Record<string, object>> | undefined;
+      const response = answers && describeHeaders(answers, config);
+      return {
+        url,
+        schema: { ...schema, security, ...(headers && { headers }), ...(response && { response }) },
+      };
     },
     transformObject: (document) => {
       const described = transformComponents(document);

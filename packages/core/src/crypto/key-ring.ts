@@ -128,7 +128,7 @@ export class KeyRing {
     }
     throw new StorageError(
       "KEY_MISMATCH",
-      `The encryption key (${this.keyIds.join(", ")}) is not the one that seals the stored secrets (${canary.split(".")[1]}). Set CODESPAR_ENCRYPTION_KEY to that one, or list it after a new one: NEW,OLD`,
+      `The encryption key (${this.keyIds.join(", ")}) is not the one that seals the stored secrets (${canary.split(".")[1]}). Set CODESPAR_ENCRYPTION_KEY to what has that id (after a rotation the new key, otherwise the one before), or list it after a newer one: NEW,OLD`,
     );
   }
 }

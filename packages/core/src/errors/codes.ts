@@ -84,7 +84,7 @@ export const errorCodes = {
   KEY_MISMATCH: info(
     503,
     false,
-    "CODESPAR_ENCRYPTION_KEY is not the key that sealed what is stored. Set the earlier key.",
+    "CODESPAR_ENCRYPTION_KEY lacks the key that seals what is stored. Set that key, which `codespar secrets status` names by its id: after a rotation the new one, otherwise the one that was set before.",
   ),
   UNSUPPORTED: info(501, false, "This backend or server can't do that; the message says what can."),
 } as const satisfies Record<string, ErrorCodeInfo>;

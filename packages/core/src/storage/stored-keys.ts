@@ -71,6 +71,6 @@ export async function checkRing(
   if (foreign.length === 0) return false;
   throw new StorageError(
     "KEY_MISMATCH",
-    `Stored secrets are sealed with the key(s) ${foreign.join(", ")}, which are not among those set. Set CODESPAR_ENCRYPTION_KEY to the earlier key, or list it after the new one.`,
+    `Stored secrets are sealed with the key(s) ${foreign.join(", ")}, which are not among those set (${ring.keyIds.join(", ")}). Set CODESPAR_ENCRYPTION_KEY to what has these ids (after a rotation the new key, otherwise the one before), or list it after a newer one: NEW,OLD`,
   );
 }

@@ -34,7 +34,11 @@ export function agentActionRoute(app: App, storageOf: StorageOf): void {
   app.post(
     "/api/agents/:agentId/action",
     {
-      config: { scope: "write", documentedHeaders: ["x-org-id", "if-match"] },
+      config: {
+        scope: "write",
+        documentedHeaders: ["x-org-id", "if-match"],
+        answerHeaders: ["ETag"],
+      },
       schema: {
         tags: ["agents"],
         operationId: "actOnAgent",

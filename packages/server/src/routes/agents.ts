@@ -48,7 +48,11 @@ function collectionRoutes(app: App, storageOf: StorageOf): void {
   app.post(
     "/api/agents",
     {
-      config: { scope: "write", documentedHeaders: ["x-org-id"] },
+      config: {
+        scope: "write",
+        documentedHeaders: ["x-org-id"],
+        answerHeaders: ["ETag", "Location"],
+      },
       schema: {
         tags: ["agents"],
         operationId: "createAgent",

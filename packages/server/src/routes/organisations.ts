@@ -100,7 +100,7 @@ function exportRoute(app: App, storageOf: StorageOf): void {
     {
       // A HEAD would seal an entry of an export that nobody has got.
       exposeHeadRoute: false,
-      config,
+      config: { ...config, answerHeaders: ["Content-Disposition"] },
       schema: {
         tags: ["organisations"],
         operationId: "exportOrganisation",

@@ -51,7 +51,11 @@ function collectionRoutes(app: App, storageOf: StorageOf): void {
   app.post(
     "/api/projects",
     {
-      config: { scope: "write", documentedHeaders: ["x-org-id", "idempotency-key"] },
+      config: {
+        scope: "write",
+        documentedHeaders: ["x-org-id", "idempotency-key"],
+        answerHeaders: ["ETag", "Location"],
+      },
       schema: {
         tags: ["projects"],
         operationId: "createProject",
@@ -118,7 +122,11 @@ function changeRoute(app: App, storageOf: StorageOf): void {
   app.patch(
     url,
     {
-      config: { scope: "write", documentedHeaders: ["x-org-id", "if-match"] },
+      config: {
+        scope: "write",
+        documentedHeaders: ["x-org-id", "if-match"],
+        answerHeaders: ["ETag"],
+      },
       schema: {
         tags: ["projects"],
         operationId: "changeProject",

@@ -58,7 +58,7 @@ function linkRoute(app: App, storageOf: StorageOf): void {
   app.put(
     url,
     {
-      config: { scope: "write", documentedHeaders: ["x-org-id"] },
+      config: { scope: "write", documentedHeaders: ["x-org-id"], answerHeaders: ["ETag"] },
       schema: {
         tags: ["repository"],
         operationId: "linkRepository",
@@ -99,7 +99,11 @@ function changeRoute(app: App, storageOf: StorageOf): void {
   app.patch(
     url,
     {
-      config: { scope: "write", documentedHeaders: ["x-org-id", "if-match"] },
+      config: {
+        scope: "write",
+        documentedHeaders: ["x-org-id", "if-match"],
+        answerHeaders: ["ETag"],
+      },
       schema: {
         tags: ["repository"],
         operationId: "changeRepository",

@@ -94,6 +94,45 @@ it.each(operations)("describes %s in full", (_name, path, operation: Operation) 
   expect(parameters.map(({ name }) => name)).toEqual(inPath);
 });
 
+it("describes the headers of answers", () => {
+  const headersOf = (path: string, method: string, status: number) =>
+    Object.keys(description.paths[path]?.[method]?.responses[status]?.headers ?? {}).sort();
+  const always = ["RateLimit", "RateLimit-Policy", "X-Request-Id"];
+  const entry = "/api/agents/{agentId}/memory/{key}";
+  for (const [method, status] of [
+    ["get", 200],
+    ["get", 304],
+    ["put", 200],
+    ["put", 201],
+  ] as const)
+    expect(headersOf(entry, method, status)).toEqual(["ETag", ...always]);
+  expect(headersOf(entry, "delete", 204)).toEqual(always);
+  expect(headersOf("/api/projects", "post", 201)).toEqual(["ETag", "Location", ...always]);
+  expect(headersOf("/api/audit", "post", 201)).toEqual(["Location", ...always]);
+  expect(headersOf("/api/agents", "get", 401)).toEqual([
+    ...always.slice(0, 2),
+    "WWW-Authenticate",
+    "X-Request-Id",
+  ]);
+  expect(headersOf("/api/agents", "get", 429)).toEqual([
+    ...always.slice(0, 2),
+    "Retry-After",
+    "X-Request-Id",
+  ]);
+  expect(headersOf("/health", "get", 200)).toEqual(["X-Request-Id"]);
+  expect(headersOf("/api/audit/export", "get", 200)).toEqual([
+    "Content-Disposition",
+    ...always.slice(0, 2),
+    "X-Audit-Checkpoint",
+    "X-Audit-Warning",
+    "X-Request-Id",
+  ]);
+  for (const [, , { responses }] of operations)
+    for (const { headers = {} } of Object.values(responses))
+      for (const header of Object.values(headers))
+        expect(header).toEqual({ description: expect.any(String), schema: { type: "string" } });
+});
+
 it("gives each operation an id of its own", () => {
   const ids = operations.map(([, , { operationId }]) => operationId);
   expect(new Set(ids).size).toBe(ids.length);

@@ -13,6 +13,7 @@ export interface Operation {
       string,
       {
         readonly description: string;
+        readonly headers?: Readonly<Record<string, { readonly description: string }>>;
         readonly content?: Readonly<Record<string, { readonly schema: object }>>;
       }
     >
@@ -50,6 +51,7 @@ export class Contract {
     const described = operation.responses[answer.status];
     if (described === undefined)
       throw new Error(`${method} ${path}: ${answer.status} is not described: ${answer.text}`);
+    checkHeaders(`${method} ${path}: ${answer.status}`, described.headers, answer);
     const types = Object.keys(described.content ?? {});
     const type = String(answer.headers["content-type"] ?? "").split(";")[0] ?? "";
     if (types.length === 0) {
@@ -84,6 +86,30 @@ export class Contract {
     // A literal segment wins over a parameter, as in the router.
     return matching.sort(([a], [b]) => a.split("{").length - b.split("{").length)[0];
   }
+}
+
+/** Response headers that mean something to a program, and so must be described. */
+const telling = [
+  "etag",
+  "location",
+  "content-disposition",
+  "x-audit-checkpoint",
+  "x-audit-warning",
+  "x-request-id",
+  "ratelimit",
+  "ratelimit-policy",
+  "retry-after",
+  "www-authenticate",
+];
+/** Those that each answer has for which they are described, where it succeeds. */
+const certain = ["location", "content-disposition", "x-request-id"];
+
+function checkHeaders(what: string, described: object = {}, { status, headers }: Answer): void {
+  const names = Object.keys(described).map((name) => name.toLowerCase());
+  const untold = telling.filter((name) => headers[name] !== undefined && !names.includes(name));
+  if (untold.length > 0) throw new Error(`${what} has ${untold}, which is not described`);
+  const missing = certain.filter((name) => names.includes(name) && headers[name] === undefined);
+  if (missing.length > 0 && status < 300) throw new Error(`${what} lacks ${missing}`);
 }
 
 function bodyAs({ json, text }: Answer, type: string): unknown {

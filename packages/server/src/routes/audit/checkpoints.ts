@@ -28,7 +28,7 @@ function checkpointRoute(app: App, storageOf: StorageOf): void {
   app.get(
     "/api/audit/checkpoint",
     {
-      config: { scope: "audit:read", documentedHeaders: ["x-org-id"] },
+      config: { scope: "audit:read", documentedHeaders: ["x-org-id"], answerHeaders: ["Vary"] },
       schema: {
         tags: ["audit"],
         operationId: "getCheckpoint",
@@ -103,7 +103,7 @@ function proofRoute(app: App, storageOf: StorageOf): void {
   app.get(
     "/api/audit/:seq/proof",
     {
-      config: { scope: "audit:read", documentedHeaders: ["x-org-id"] },
+      config: { scope: "audit:read", documentedHeaders: ["x-org-id"], answerHeaders: ["Vary"] },
       schema: {
         tags: ["audit"],
         operationId: "getProof",

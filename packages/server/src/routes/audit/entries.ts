@@ -54,7 +54,11 @@ function appendRoute(app: App, storageOf: StorageOf): void {
     "/api/audit",
     {
       bodyLimit: entryBodyLimit,
-      config: { scope: "write", documentedHeaders: ["x-org-id", "idempotency-key"] },
+      config: {
+        scope: "write",
+        documentedHeaders: ["x-org-id", "idempotency-key"],
+        answerHeaders: ["Location"],
+      },
       schema: {
         tags: ["audit"],
         operationId: "appendAudit",

@@ -15,7 +15,11 @@ export function exportRoute(app: App, storageOf: StorageOf): void {
     {
       // A HEAD would seal an entry of an export that nobody has got.
       exposeHeadRoute: false,
-      config: { scope: "audit:read", documentedHeaders: ["x-org-id"] },
+      config: {
+        scope: "audit:read",
+        documentedHeaders: ["x-org-id"],
+        answerHeaders: ["Content-Disposition", "X-Audit-Checkpoint", "X-Audit-Warning"],
+      },
       schema: {
         tags: ["audit"],
         operationId: "exportAudit",

@@ -19,7 +19,11 @@ function intentRoute(app: App, storageOf: StorageOf): void {
     "/api/audit/intents",
     {
       bodyLimit: entryBodyLimit,
-      config: { scope: "write", documentedHeaders: ["x-org-id", "idempotency-key"] },
+      config: {
+        scope: "write",
+        documentedHeaders: ["x-org-id", "idempotency-key"],
+        answerHeaders: ["Location"],
+      },
       schema: {
         tags: ["audit"],
         operationId: "appendIntent",
@@ -48,7 +52,11 @@ function outcomeRoute(app: App, storageOf: StorageOf): void {
     "/api/audit/intents/:id/outcome",
     {
       bodyLimit: entryBodyLimit,
-      config: { scope: "write", documentedHeaders: ["x-org-id", "idempotency-key"] },
+      config: {
+        scope: "write",
+        documentedHeaders: ["x-org-id", "idempotency-key"],
+        answerHeaders: ["Location"],
+      },
       schema: {
         tags: ["audit"],
         operationId: "appendOutcome",

@@ -10,7 +10,7 @@ export function redactionRoute(app: App, storageOf: StorageOf): void {
   app.post(
     "/api/audit/:seq/redact",
     {
-      config: { scope: "admin", documentedHeaders: ["x-org-id"] },
+      config: { scope: "admin", documentedHeaders: ["x-org-id"], answerHeaders: ["Location"] },
       schema: {
         tags: ["audit"],
         operationId: "redactAudit",
