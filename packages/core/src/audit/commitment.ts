@@ -8,6 +8,9 @@ export interface EntryPart {
   readonly body: string;
 }
 
+/** Bytes of a salt. */
+export const saltBytes = 32;
+
 const blockBytes = 64;
 const hashBytes = 32;
 /** Room for a block and a body of ordinary size. */

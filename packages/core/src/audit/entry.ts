@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { commitment, type EntryPart } from "./commitment.ts";
+import { commitment, type EntryPart, saltBytes } from "./commitment.ts";
 import { leafHash } from "./leaf.ts";
 import {
   type EntryContent,
@@ -42,7 +42,6 @@ export function prepareEntry(
   return { content, segments: leafSegments(content, commitments), parts: salted };
 }
 
-const saltBytes = 32;
 let random = Buffer.alloc(0);
 
 /** Fresh random bytes, taken from the operating system for many salts at once: asking each time cost a seventh of an append. */

@@ -3,10 +3,17 @@ import type { AuditCheck, AuditFailure } from "../domain/audit-proofs.ts";
 /** What is wrong with an entry; `words` go on from "entry 42:". */
 export interface EntryFailure extends Omit<AuditFailure, "seq" | "message"> {
   readonly words: string;
+  /** Of a broken link: the hash that the entry names for the one before it. */
+  readonly prev?: string;
+  /** Where it is, when that isn't the entry that was looked at. */
+  readonly at?: number;
 }
 
 /** Says what is wrong with an entry. */
-export function inEntry(seq: number, { words, ...failure }: EntryFailure): AuditFailure {
+export function inEntry(
+  looked: number,
+  { words, prev: _, at: seq = looked, ...failure }: EntryFailure,
+): AuditFailure {
   return { seq, ...failure, message: `entry ${seq}: ${words}` };
 }
 

@@ -9,9 +9,11 @@ export interface TreeTile {
   readonly index: number;
   /** How many hashes of it, from its beginning: 1 to 256. */
   readonly width: number;
+  /** Put together from the level below, also where the tile is stored as a whole. */
+  readonly fromBelow?: true;
 }
 
-/** Reads tiles in the order asked: `width` hashes of 32 bytes each. */
+/** Reads tiles in the order asked: `width` hashes of 32 bytes each, or fewer where some are missing. */
 export type TileReader = (tiles: readonly TreeTile[]) => Promise<readonly Uint8Array[]>;
 
 /** Levels of the tree in one tile. */

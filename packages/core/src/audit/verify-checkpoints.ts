@@ -41,6 +41,8 @@ export class CheckpointCheck {
   readonly #keys = new Map<string, NoteVerifier>();
   #next: StoredCheckpoint | null = null;
   #keptSize: number;
+  /** The size of the newest checkpoint that was met. */
+  #newest = 0;
   #trustedSigned = false;
 
   constructor(
@@ -93,9 +95,15 @@ export class CheckpointCheck {
    * Behind the last entry.
    *
    * @param keys - the keys that are stored as the trail's
+   * @param signed - the size of the newest checkpoint, as it is stored apart from them
    */
-  end(size: number, keys: readonly string[]): AuditFailure | null {
-    return this.#cut(size) ?? this.#untrusted(size) ?? this.#unannounced(size, keys);
+  end(size: number, keys: readonly string[], signed: number): AuditFailure | null {
+    return (
+      this.#cut(size) ??
+      this.#removed(signed) ??
+      this.#untrusted(size) ??
+      this.#unannounced(size, keys)
+    );
   }
 
   /** Lets go of what the stored checkpoints are read from. */
@@ -134,6 +142,7 @@ export class CheckpointCheck {
     }
     this.#passed.root += 1;
     this.#passed.signature += 1;
+    this.#newest = size;
     if (signedBy.some((key) => this.#anchors.trusted.some((trusted) => sameKey(trusted, key)))) {
       this.#trustedSigned = true;
       this.anchoredSize = size;
@@ -170,6 +179,13 @@ export class CheckpointCheck {
     const message = `entry ${size}: it is missing; ${whose} for ${signed} entries, and the trail has ${size}`;
     const check = this.#next === null ? "consistency" : "root";
     return failure(size, check, `${signed} entries`, `${size} entries`, message);
+  }
+
+  #removed(signed: number): AuditFailure | null {
+    if (signed <= this.#newest) return null;
+    const message = `the checkpoint of ${signed} entries is missing; the newest that is stored is of ${this.#newest}`;
+    const [expected, actual] = [`checkpoint ${signed}`, `checkpoint ${this.#newest}`];
+    return failure(signed, "signature", expected, actual, message);
   }
 
   #untrusted(size: number): AuditFailure | null {

@@ -1,10 +1,11 @@
 import { Buffer } from "node:buffer";
-import { commitment, type EntryPart } from "./commitment.ts";
-import type { EntryFailure } from "./failure.ts";
+import type { AuditFailure } from "../domain/audit-proofs.ts";
+import { commitment, type EntryPart, saltBytes } from "./commitment.ts";
+import { type EntryFailure, inEntry } from "./failure.ts";
 import { genesisHash, type Leaf, leafHash } from "./leaf.ts";
 import { parseLeaf } from "./leaf-parse.ts";
 import { type AuditProjection, projectionOf } from "./projection.ts";
-import { changedWord } from "./sealed-word.ts";
+import { exchangedWord, prevIn, saidOtherwise } from "./verify-blame.ts";
 
 /** One entry as it is stored. */
 export interface StoredEntry {
@@ -16,6 +17,8 @@ export interface StoredEntry {
   readonly parts: readonly EntryPart[];
   /** The searchable copy; `null` where none is kept. */
   readonly projection: AuditProjection | null;
+  /** Why a part of it can't be read, in words, where one can't. */
+  readonly damage?: string | undefined;
 }
 
 /** What the entry before leaves for the next one to be checked against. */
@@ -24,10 +27,11 @@ export interface Before {
   readonly hash: string;
   /** Its sealing time; the empty string before the first one. */
   readonly ts: string;
+  readonly leaf: Uint8Array | null;
 }
 
 /** Before the first entry. */
-export const atBeginning: Before = { seq: -1, hash: genesisHash, ts: "" };
+export const atBeginning: Before = { seq: -1, hash: genesisHash, ts: "", leaf: null };
 
 const sealedAt = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 
@@ -51,22 +55,36 @@ export function checkEntry(
   );
 }
 
-const linkMark = '},"prev":"';
-
-/**
- * Checks only an entry's hash and link, for a fraction of the time. The link stands where the canonical order puts it: no string
- * can hold its mark, since the quotes in it would be escaped.
- */
+/** Checks only an entry's hash and link, for a fraction of the time. */
 export function checkHashes(row: StoredEntry, before: Before): { hash: string } | EntryFailure {
   const bytes = bytesOf(row);
   const hash = leafHash(bytes);
   const failure = hashFailure(row, hash) ?? seqFailure(row, before);
   if (failure !== null) return failure;
-  const text = bytes.toString("latin1");
-  const start = text.indexOf(linkMark) + linkMark.length;
-  const end = start + before.hash.length;
-  const linked = text.startsWith(before.hash, start) && text[end] === '"';
-  return linked ? { hash } : prevFailure(text.slice(start, end), before);
+  const prev = prevIn(bytes);
+  return prev === before.hash ? { hash } : prevFailure(prev ?? "nothing", before);
+}
+
+/**
+ * Says what is wrong with an entry. Where a link is broken, one of two entries was changed; the one before it, when the bytes that this link names
+ * can be told, or when what follows fits this entry.
+ *
+ * @param after - the hash that what follows names for this entry, `null` where nothing does
+ */
+export function locate(
+  row: StoredEntry,
+  before: Before,
+  after: string | null,
+  failure: EntryFailure,
+): AuditFailure {
+  const { prev } = failure;
+  if (prev === undefined || before.leaf === null) return inEntry(row.seq, failure);
+  const exchanged = exchangedWord(before.leaf, prev);
+  if (exchanged !== null) return inEntry(before.seq, exchanged);
+  if (after !== leafHash(row.leaf)) return inEntry(row.seq, failure);
+  const words = `its bytes have the hash ${before.hash}, entry ${row.seq} names ${prev}`;
+  const hashes = { expected: prev, actual: before.hash };
+  return inEntry(before.seq, { check: "content", ...hashes, words });
 }
 
 const notCanonical: EntryFailure = {
@@ -82,23 +100,24 @@ function bytesOf({ leaf }: StoredEntry): Buffer {
 
 function hashFailure(row: StoredEntry, hash: string): EntryFailure | null {
   if (row.hash === hash) return null;
-  const word = changedWord(bytesOf(row), row.hash);
-  if (word !== null) return saidOtherwise("content", word.field, word.stored, word.sealed);
   const words = `its bytes have the hash ${hash}, stored beside them is ${row.hash}`;
-  return { check: "content", expected: row.hash, actual: hash, words };
+  const hashes = { expected: row.hash, actual: hash };
+  return exchangedWord(row.leaf, row.hash) ?? { check: "content", ...hashes, words };
 }
 
 function logFailure(leaf: Leaf, log: string | null): EntryFailure | null {
   if (leaf.log === log) return null;
-  const words = `it was sealed in log ${leaf.log}, this one is ${log}`;
+  const stored = log === null ? "the trail's own name is gone" : `this one is ${log}`;
+  const words = `it was sealed in log ${leaf.log}, ${stored}`;
   return { check: "content", expected: `log ${log}`, actual: `log ${leaf.log}`, words };
 }
 
 function seqFailure(row: StoredEntry, before: Before): EntryFailure | null {
   const seq = before.seq + 1;
   if (row.seq === seq) return null;
-  const words = `it stands where entry ${seq} should`;
-  return { check: "link", expected: `seq ${seq}`, actual: `seq ${row.seq}`, words };
+  const failure = { check: "link", expected: `seq ${seq}`, actual: `seq ${row.seq}` } as const;
+  if (row.seq < seq) return { ...failure, words: `it stands where entry ${seq} should` };
+  return { ...failure, at: seq, words: `it is missing; entry ${row.seq} stands in its place` };
 }
 
 function linkFailure(leaf: Leaf, before: Before): EntryFailure | null {
@@ -117,7 +136,8 @@ function prevFailure(prev: string, before: Before): EntryFailure {
     before.seq === -1
       ? `it names ${prev} as the entry before, and there is none`
       : `it names ${prev} as the hash of entry ${before.seq}, which is ${before.hash}: entry ${before.seq} was changed, or this link`;
-  return { check: "link", expected: `prev ${before.hash}`, actual: `prev ${prev}`, words };
+  const [expected, actual] = [`prev ${before.hash}`, `prev ${prev}`];
+  return { check: "link", expected, actual, words, prev };
 }
 
 function timeFailure(leaf: Leaf, before: Before): EntryFailure | null {
@@ -143,17 +163,6 @@ function projectionFailure(row: StoredEntry, leaf: Leaf): EntryFailure | null {
   return null;
 }
 
-function saidOtherwise(
-  check: "content" | "projection",
-  field: keyof AuditProjection,
-  stored: string | null,
-  sealed: string | null,
-): EntryFailure {
-  const expected = `${field} ${JSON.stringify(sealed)}`;
-  const actual = `${field} ${JSON.stringify(stored)}`;
-  return { check, expected, actual, words: `stored ${actual}, sealed ${expected}` };
-}
-
 /** Checks the parts that are there. @returns what is wrong with one, or the names of those that are missing */
 export function checkParts(row: StoredEntry, leaf: Leaf): EntryFailure | readonly string[] {
   const missing: string[] = [];
@@ -165,7 +174,7 @@ export function checkParts(row: StoredEntry, leaf: Leaf): EntryFailure | readonl
       continue;
     }
     found += 1;
-    const actual = commitment(part);
+    const actual = isPlain(part) ? commitment(part) : "none";
     if (actual === sealed) continue;
     const words = `its part "${name}" has the commitment ${actual}, sealed was ${sealed}`;
     return { check: "parts", expected: `${name} ${sealed}`, actual: `${name} ${actual}`, words };
@@ -176,6 +185,11 @@ export function checkParts(row: StoredEntry, leaf: Leaf): EntryFailure | readonl
       ?.name ?? "";
   const words = `it has a part "${more}" that was not sealed with it`;
   return { check: "parts", expected: `${more} no such part`, actual: `${more} there`, words };
+}
+
+/** Other salts and texts than those that are made could have the same commitment: HMAC pads its key, UTF-8 has no lone surrogates. */
+function isPlain({ salt, body }: EntryPart): boolean {
+  return salt.length === saltBytes && body.isWellFormed();
 }
 
 function firstOf(row: StoredEntry, name: string): number {

@@ -49,6 +49,11 @@ export class Redactions {
     }
   }
 
+  /** Whether all of an entry's parts of these names were looked up as erased. */
+  known(seq: number, parts: readonly string[]): boolean {
+    return parts.every((part) => this.#parts.has(`${seq}/${part}`));
+  }
+
   /** Whether an entry says that a part was erased. */
   async explains(seq: number, part: string): Promise<boolean> {
     const id = `${seq}/${part}`;

@@ -1,9 +1,11 @@
 import type { AuditFailure, AuditVerification, AuditVerifyInput } from "../domain/audit-proofs.ts";
+import { StorageError } from "../errors/storage-error.ts";
 import { keyAnnouncedBy } from "./actions.ts";
-import { inEntry, nothingPassed, type Passed } from "./failure.ts";
+import { type EntryFailure, inEntry, nothingPassed, type Passed } from "./failure.ts";
 import type { Leaf } from "./leaf.ts";
 import { parseLeaf } from "./leaf-parse.ts";
 import type { TileReader } from "./tiles.ts";
+import { cutShort, damaged, lastFailure, prevIn } from "./verify-blame.ts";
 import { CheckpointCheck, readAnchors, type StoredCheckpoint } from "./verify-checkpoints.ts";
 import {
   atBeginning,
@@ -11,8 +13,10 @@ import {
   checkEntry,
   checkHashes,
   checkParts,
+  locate,
   type StoredEntry,
 } from "./verify-entry.ts";
+import { type IntentSource, IntentsCheck } from "./verify-intents.ts";
 import { type RedactionSource, Redactions } from "./verify-redactions.ts";
 import { TreeCheck } from "./verify-tree.ts";
 
@@ -38,8 +42,14 @@ export interface TrailSource {
   readonly redactions: RedactionSource;
   /** The stored checkpoints by size, ascending: none that was signed after the head was read. */
   checkpoints(): AsyncIterable<StoredCheckpoint>;
+  /** The size of the newest checkpoint as the trail keeps it apart from the checkpoints. To be read before it is settled which there are. */
+  readonly signedSize?: number;
   /** Reads the stored tree; `null` where none is stored. */
   readonly readTiles: TileReader | null;
+  /** The stored list of open intents; `null` where it is found from the entries each time. */
+  readonly intents?: IntentSource | null;
+  /** What is stored of the trail and is part of no entry and no tile of it: asked at the end. */
+  stray?(): Promise<AuditFailure | null>;
   /** What the source lacks, in sentences, asked at the end: entries that it lacks are then no tampering, and the verdict is `incomplete`. */
   missing?(): readonly string[];
 }
@@ -55,7 +65,9 @@ const announcement = '{"action":"audit.key_';
  * Verifies a trail from its first entry to the head, in one pass and in constant memory but for a small record of each erased part. It
  * stops at the first failure, since everything behind a broken link is unproven. Nothing is written.
  *
- * @throws NoteError when a trusted key or the kept checkpoint isn't one; whatever reading the source throws
+ * What can't be read because it is damaged is a failure like any other.
+ *
+ * @throws NoteError when a trusted key or the kept checkpoint isn't one; what else reading the source throws
  */
 export async function verifyTrail(
   source: TrailSource,
@@ -81,6 +93,7 @@ class Verification {
   readonly #onProgress: OnProgress | undefined;
   readonly #tree: TreeCheck;
   readonly #redactions: Redactions;
+  readonly #intents = new IntentsCheck();
   #before: Before = atBeginning;
   #redacted = 0;
 
@@ -101,9 +114,9 @@ class Verification {
   }
 
   async result(): Promise<AuditVerification> {
-    const found = await this.#firstFailure();
+    const found = await this.#unlessUnreadable(() => this.#firstFailure());
     // The tree tells which entry was changed, where the chain only tells that one of two was.
-    const inTree = await this.#tree.compareAll();
+    const inTree = await this.#unlessUnreadable(() => this.#tree.compareAll());
     const firstFailure =
       found === null || (inTree !== null && inTree.seq < found.seq) ? inTree : found;
     this.#passed.root += this.#tree.passed;
@@ -111,13 +124,32 @@ class Verification {
   }
 
   async #firstFailure(): Promise<AuditFailure | null> {
-    if (!this.#hashesOnly) await this.#redactions.load();
+    // Where something is damaged, the entries are read all the same, up to it.
+    const unreadable = this.#hashesOnly
+      ? null
+      : await this.#unlessUnreadable(() => this.#redactions.load().then(() => null));
     return (
       (await this.#checkpoints.begin()) ??
       (await this.#checkSigned()) ??
       (await this.#checkEntries()) ??
-      this.#checkEnd()
+      (await this.#checkEnd()) ??
+      unreadable
     );
+  }
+
+  /** What is damaged so that it can't even be read is a failure where reading has got. */
+  async #unlessUnreadable(step: () => Promise<AuditFailure | null>): Promise<AuditFailure | null> {
+    try {
+      return await step();
+    } catch (error) {
+      if (!StorageError.is(error, "CORRUPTION")) throw error;
+      return inEntry(this.#tree.size, {
+        check: "content",
+        expected: "what was written",
+        actual: error.message,
+        words: `it, or what is read with it, is damaged: ${error.message}`,
+      });
+    }
   }
 
   async #checkEntries(): Promise<AuditFailure | null> {
@@ -133,9 +165,10 @@ class Verification {
   }
 
   async #checkBatch(rows: readonly StoredEntry[]): Promise<AuditFailure | null> {
-    for (const row of rows) {
+    for (const [i, row] of rows.entries()) {
       if (row.seq >= this.#source.head.size) break;
-      const result = this.#hashesOnly ? this.#checkHashes(row) : this.#checkWhole(row);
+      const next = rows[i + 1];
+      const result = this.#hashesOnly ? this.#checkHashes(row, next) : this.#checkWhole(row, next);
       // Nearly always there is nothing to wait for, and waiting would cost as much as the check.
       const wrong = result instanceof Promise ? await result : result;
       if (wrong !== null) return wrong;
@@ -146,46 +179,60 @@ class Verification {
     return null;
   }
 
-  #checkHashes(row: StoredEntry): AuditFailure | null {
+  #checkHashes(row: StoredEntry, next: StoredEntry | undefined): AuditFailure | null {
     const result = checkHashes(row, this.#before);
-    if ("check" in result) return inEntry(row.seq, result);
-    const wrong = lastFailure(row.seq, result.hash, this.#source.head);
+    if ("check" in result) return this.#locate(row, next, result);
+    const wrong = lastFailure(row, result.hash, this.#source.head);
     if (wrong !== null) return wrong;
     const bytes = Buffer.from(row.leaf.buffer, row.leaf.byteOffset, row.leaf.byteLength);
     if (bytes.toString("latin1", 0, announcement.length) === announcement) {
       const leaf = parseLeaf(bytes);
       if (leaf !== null) this.#announce(leaf);
     }
-    this.#add({ seq: row.seq, hash: result.hash, ts: "" });
+    this.#add({ seq: row.seq, hash: result.hash, ts: "", leaf: row.leaf });
     return null;
   }
 
-  #checkWhole(row: StoredEntry): AuditFailure | null | Promise<AuditFailure | null> {
+  #checkWhole(
+    row: StoredEntry,
+    next: StoredEntry | undefined,
+  ): AuditFailure | null | Promise<AuditFailure | null> {
     const result = checkEntry(row, this.#before, this.#source.head.log);
-    if ("check" in result) return inEntry(row.seq, result);
+    if ("check" in result) return this.#locate(row, next, result);
     const { hash, leaf } = result;
     const missing = checkParts(row, leaf);
     if ("check" in missing) return inEntry(row.seq, missing);
     const wrong =
-      lastFailure(row.seq, hash, this.#source.head) ??
+      lastFailure(row, hash, this.#source.head) ??
       this.#redactions.revived(row) ??
       this.#redactions.meet(leaf);
     if (wrong !== null) return wrong;
     const accept = () => {
       this.#announce(leaf);
-      this.#add({ seq: row.seq, hash, ts: leaf.ts });
+      this.#intents.meet(leaf);
+      this.#add({ seq: row.seq, hash, ts: leaf.ts, leaf: row.leaf });
       this.#passed.time += 1;
       this.#passed.parts += 1;
       if (row.projection !== null) this.#passed.projection += 1;
     };
-    if (missing.length > 0) return this.#explain(row.seq, missing, accept);
+    // What is erased while it is read may look damaged; what had been erased before must not.
+    if (row.damage !== undefined && this.#redactions.known(row.seq, missing))
+      return damaged(row.seq, row.damage);
+    if (missing.length > 0) return this.#explain(row, missing, accept);
     accept();
     return null;
   }
 
+  #locate(row: StoredEntry, next: StoredEntry | undefined, failure: EntryFailure): AuditFailure {
+    const { size, hash } = this.#source.head;
+    const isLast = row.seq === size - 1;
+    const after = next === undefined || isLast ? null : prevIn(next.leaf);
+    return locate(row, this.#before, isLast ? hash : after, failure);
+  }
+
   /** Parts are missing: each needs an entry that says so. */
   async #explain(
-    seq: number,
+    { seq, damage }: StoredEntry,
     missing: readonly string[],
     accept: () => void,
   ): Promise<AuditFailure | null> {
@@ -196,6 +243,7 @@ class Verification {
       }
       // The entry that says so may be among those that the source lacks.
       if (this.#missing.length > 0) continue;
+      if (damage !== undefined) return damaged(seq, damage);
       return inEntry(seq, {
         check: "parts",
         expected: `${name} there, or an entry that erased it`,
@@ -227,11 +275,23 @@ class Verification {
     return this.#checkpoints.isDueAt(size) ? this.#checkpoints.at(size, this.#tree.root()) : null;
   }
 
-  #checkEnd(): AuditFailure | null {
+  async #checkEnd(): Promise<AuditFailure | null> {
     const { head, keys } = this.#source;
     if (this.#tree.size < head.size)
       return this.#missing.length > 0 ? null : cutShort(this.#tree.size, head);
-    return this.#checkpoints.end(head.size, keys) ?? this.#redactions.unmet();
+    return (
+      this.#checkpoints.end(head.size, keys, this.#source.signedSize ?? 0) ??
+      this.#redactions.unmet() ??
+      (await this.#checkIntents()) ??
+      (await this.#source.stray?.()) ??
+      null
+    );
+  }
+
+  async #checkIntents(): Promise<AuditFailure | null> {
+    const { intents, head } = this.#source;
+    if (this.#hashesOnly || intents == null) return null;
+    return this.#intents.compare(intents, head.size);
   }
 
   get #missing(): readonly string[] {
@@ -275,19 +335,4 @@ class Verification {
       );
     return limits;
   }
-}
-
-function cutShort(found: number, { size }: TrailHead): AuditFailure {
-  return inEntry(found, {
-    check: "link",
-    expected: `${size} entries`,
-    actual: `${found} entries`,
-    words: `it is missing; the trail has ${size} entries, and only the first ${found} are there`,
-  });
-}
-
-function lastFailure(seq: number, actual: string, { hash, size }: TrailHead): AuditFailure | null {
-  if (seq !== size - 1 || actual === hash) return null;
-  const words = `its hash is ${actual}, but the last entry sealed has ${hash}`;
-  return inEntry(seq, { check: "link", expected: hash, actual, words });
 }

@@ -1,13 +1,15 @@
 import type { PreparedEntry, SealedLeaf } from "../audit/entry.ts";
 import type { AuditProjection } from "../audit/projection.ts";
 import type { TreeTile } from "../audit/tiles.ts";
+import type { OpenIntent } from "../audit/verify-intents.ts";
 import type { Secret } from "../crypto/secret.ts";
 import type { AuditFilter } from "../domain/audit.ts";
+import type { AuditFailure } from "../domain/audit-proofs.ts";
 import type { Health } from "./health.ts";
 import type { SecretsPort } from "./secrets-port.ts";
 import type { TableName } from "./tables.ts";
 
-export type { TreeTile };
+export type { OpenIntent, TreeTile };
 
 /**
  * The port behind the contract: what a backend must supply. Domains, preconditions, transactions, sealing of secrets and the
@@ -62,9 +64,18 @@ export interface Backend extends SecretsPort {
 
   /**
    * Reads tiles of the trail's Merkle tree (C2SP tlog-tiles, height 8), in the order asked: `width` hashes of 32 bytes each, from the
-   * tile's beginning. The caller asks only for hashes that the trail's present size completes.
+   * tile's beginning, or fewer where some are missing. The caller asks only for hashes that the trail's present size completes.
    */
   treeTiles(orgId: string, tiles: readonly TreeTile[], context: CallContext): Promise<Uint8Array[]>;
+
+  /** A page of the stored list of open intents, ascending; `null` where a backend finds them from the entries each time. */
+  openIntents(
+    orgId: string,
+    page: { readonly after: number; readonly limit: number },
+    context: CallContext,
+  ): Promise<OpenIntent[] | null>;
+  /** Something that is stored of the trail and is part of no entry and no tile of it, which reading those doesn't meet. */
+  strayInTrail(orgId: string, context: CallContext): Promise<AuditFailure | null>;
 
   /**
    * The API key with this id, or `null`. Asked for whoever presents one, so it costs the same, and leaves as little behind, for organisations and
@@ -129,6 +140,13 @@ export interface CallContext {
   readonly signal?: AbortSignal | undefined;
   /** The instant of the call, in milliseconds since the epoch, from the injected clock. */
   readonly now: number;
+  /**
+   * For verification: what is stored of the trail is given as it is, damaged or not, where it would else be refused with `CORRUPTION`. A row then
+   * says what is wrong with it.
+   */
+  readonly asIs?: boolean | undefined;
+  /** What is stored by now is asked for, also on a handle that goes on showing what there was when it was opened. */
+  readonly anew?: boolean | undefined;
 }
 
 /** Names a record: its table and the parts of its key that follow `org_id`. */
@@ -268,6 +286,8 @@ export interface AuditRow {
   readonly parts: readonly AuditPart[];
   /** The searchable columns as stored; `null` where the backend keeps none besides the leaf. */
   readonly projection: AuditProjection | null;
+  /** Why a part of it can't be read, in words, where one can't. Only when it was asked for as it is. */
+  readonly damage?: string | undefined;
 }
 
 /** An erasable part: the body, and the key of the HMAC that commits to it. */

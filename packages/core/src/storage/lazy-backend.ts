@@ -1,4 +1,5 @@
 import type { KeyRing } from "../crypto/key-ring.ts";
+import type { AuditFailure } from "../domain/audit-proofs.ts";
 import type {
   AuditHead,
   AuditQuery,
@@ -9,6 +10,7 @@ import type {
   CommitResult,
   CountRow,
   KeyRange,
+  OpenIntent,
   RecordQuery,
   RecordRef,
   StoredRecord,
@@ -77,6 +79,18 @@ export class LazyBackend implements Backend {
     context: CallContext,
   ): Promise<Uint8Array[]> {
     return this.#use((backend) => backend.treeTiles(orgId, tiles, context));
+  }
+
+  openIntents(
+    orgId: string,
+    page: { readonly after: number; readonly limit: number },
+    context: CallContext,
+  ): Promise<OpenIntent[] | null> {
+    return this.#use((backend) => backend.openIntents(orgId, page, context));
+  }
+
+  strayInTrail(orgId: string, context: CallContext): Promise<AuditFailure | null> {
+    return this.#use((backend) => backend.strayInTrail(orgId, context));
   }
 
   findApiKey(orgId: string, id: string, context: CallContext): Promise<StoredRecord | null> {

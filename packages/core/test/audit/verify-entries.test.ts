@@ -70,8 +70,8 @@ describe("verification finds", () => {
     ["a changed hash", 2, "content", third((row) => ({ ...row, hash: "0".repeat(64) }))],
     [
       "changed bytes whose hash was changed with them",
-      3,
-      "link",
+      2,
+      "content",
       third((row) => {
         const { leaf } = rewritten(row, "approved", "denied");
         return {
@@ -91,7 +91,7 @@ describe("verification finds", () => {
         return { ...row, leaf, hash: leafHash(leaf) };
       }),
     ],
-    ["a missing entry", 3, "link", (rows) => rows.filter(({ seq }) => seq !== 2)],
+    ["a missing entry", 2, "link", (rows) => rows.filter(({ seq }) => seq !== 2)],
     ["a missing end", 4, "link", (rows) => rows.slice(0, 4)],
     [
       "an entry twice",
@@ -101,7 +101,7 @@ describe("verification finds", () => {
     ],
     [
       "two entries in the other order",
-      3,
+      2,
       "link",
       (rows) => [0, 1, 3, 2, 4].flatMap((seq) => rows[seq] ?? []),
     ],
@@ -171,18 +171,48 @@ describe("verification finds", () => {
   test("a changed last entry, which then counts for no check", async () => {
     const { checks, firstFailure } = await verified(resealed(4));
     expect(checks).toMatchObject({ content: 4, link: 4, projection: 4, parts: 4, time: 4 });
+    expect(firstFailure).toMatchObject({
+      expected: 'outcome "approved"',
+      actual: 'outcome "denied"',
+    });
     expect(firstFailure?.message).toMatch(
-      /^entry 4: its hash is [0-9a-f]{64}, but the last entry sealed has [0-9a-f]{64}$/,
+      /^entry 4: stored outcome "denied", sealed outcome "approved"$/,
     );
   });
 
-  test("a broken link, and says that either of two entries was changed", async () => {
-    const { checks, firstFailure } = await verified(resealed(1));
+  test("which word was exchanged, and which was sealed", async () => {
+    const { firstFailure } = await verified(resealed(1));
+    expect(firstFailure).toMatchObject({
+      seq: 1,
+      check: "content",
+      expected: 'outcome "approved"',
+      actual: 'outcome "denied"',
+    });
     expect(firstFailure?.message).toMatch(
+      /^entry 1: stored outcome "denied", sealed outcome "approved"$/,
+    );
+  });
+
+  test("which of two entries a broken link is about, when what follows tells", async () => {
+    const other = (row: StoredEntry, id: string): StoredEntry => {
+      const { leaf } = rewritten(row, "ada", id);
+      return { ...row, leaf, hash: leafHash(leaf), projection: null };
+    };
+    const first = await verified((rows) =>
+      rows.map((row) => (row.seq === 0 ? other(row, "eve") : row)),
+    );
+    expect(first.firstFailure).toMatchObject({ seq: 0, check: "content" });
+    expect(first.firstFailure?.message).toMatch(
+      /^entry 0: its bytes have the hash [0-9a-f]{64}, entry 1 names [0-9a-f]{64}$/,
+    );
+    const both = await verified((rows) =>
+      rows.map((row) => (row.seq === 1 || row.seq === 2 ? other(row, "eve") : row)),
+    );
+    expect(both.firstFailure?.message).toMatch(
       /^entry 2: it names [0-9a-f]{64} as the hash of entry 1, which is [0-9a-f]{64}: entry 1 was changed, or this link$/,
     );
     // The first of the two can't be told from the chain alone.
-    expect(checks.link).toBe(2);
+    expect(both.checks.link).toBe(2);
   });
 
   test("a broken link by hashes alone too, and where the first one fails", async () => {
@@ -191,7 +221,7 @@ describe("verification finds", () => {
       const source = sourceOf(head, resealed(at)(trail()));
       const { verdict, checks, firstFailure } = await verifyTrail(source, { depth: "hashes" });
       expect([verdict, checks.link]).toEqual(["tampered", at + 1]);
-      expect(firstFailure).toMatchObject({ seq: at + 1, check: "link" });
+      expect(firstFailure).toMatchObject({ seq: at, check: "content" });
     }
   });
 

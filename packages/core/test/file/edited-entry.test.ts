@@ -34,14 +34,24 @@ describe("an entry whose line was edited", () => {
     });
   });
 
-  test("or is gone, is never taken for a trail to read", async () => {
+  test("or is gone, is named too, and never taken for a trail to read", async () => {
     const { directory, log } = await trail();
     const lines = (await readFile(log, "utf8")).split("\n");
     await writeFile(log, lines.filter((_line, i) => i !== 187).join("\n"));
-    await using reading = createStorage("acme", { directory, readOnly: true });
-    await expectCode(reading.audit.verify(), "CORRUPTION");
+    const reading = createStorage("acme", { directory, readOnly: true });
+    expect(await reading.audit.verify()).toMatchObject({
+      verdict: "tampered",
+      firstFailure: { seq: 187 },
+    });
+    await expectCode(reading.audit.list(), "CORRUPTION");
+    await expectCode(reading.audit.get(3), "CORRUPTION");
+    await reading.close();
     await rm(log);
     await using again = createStorage("acme", { directory, readOnly: true });
+    expect(await again.audit.verify()).toMatchObject({
+      verdict: "tampered",
+      firstFailure: { seq: 0 },
+    });
     await expectCode(again.audit.list(), "CORRUPTION");
   });
 

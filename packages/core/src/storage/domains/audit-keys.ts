@@ -129,20 +129,20 @@ export async function addSuccessor(
 }
 
 /** The newest checkpoint, as the trail itself has taken it: the first of its anchors. */
-const turn: RecordRef = { table: "audit_anchors", key: ["trail"] };
+export const turnRef: RecordRef = { table: "audit_anchors", key: ["trail"] };
 
 /**
  * The size of the newest checkpoint, 0 before the first. Whatever signs or changes keys reads it before it looks at anything else, and
  * writes it: so of two at the same moment one fails, and sees what the other did when it tries again.
  */
 export async function readTurn(unit: UnitOfWork): Promise<number> {
-  const record = await unit.read(turn);
+  const record = await unit.read(turnRef);
   return Number(record?.columns["size"] ?? 0);
 }
 
 /** See {@link readTurn}. */
 export function takeTurn(unit: UnitOfWork, size: number): void {
-  unit.put(turn, { size: sizeKey(size), anchored_at: new Date(unit.call.now).toISOString() });
+  unit.put(turnRef, { size: sizeKey(size), anchored_at: new Date(unit.call.now).toISOString() });
 }
 
 /** A size as records are keyed by it: as many digits as the largest has, so that they sort. */

@@ -1,9 +1,10 @@
 import { leafHash } from "../../audit/leaf.ts";
+import { StorageError } from "../../errors/storage-error.ts";
 import type { AuditPart } from "../backend.ts";
 import { AuditParts } from "./audit-parts.ts";
 import { AuditTiles, leavesInFullTiles } from "./audit-tiles.ts";
 import { eachBlock, eachLine } from "./byte-reader.ts";
-import { corruption, runAll } from "./failures.ts";
+import { corruption, type Damage, runAll } from "./failures.ts";
 import type { FileSystem } from "./file-system.ts";
 import { names } from "./layout.ts";
 import { Offsets } from "./offsets.ts";
@@ -29,6 +30,8 @@ export interface AuditFileRow {
   /** The leaf hash that the tree holds. */
   readonly hash: string;
   readonly parts: readonly AuditPart[];
+  /** Why a part of it can't be read. */
+  readonly damage?: string | undefined;
 }
 
 /**
@@ -44,6 +47,8 @@ export class AuditFiles {
   readonly #leafEnds = new Offsets();
   #entries: number;
   #bytes: number;
+  /** What was found first. */
+  #damage: Damage | null = null;
 
   constructor(fs: FileSystem, folder: string, mark: AuditFilesMark, writable: boolean) {
     const file = (name: string) => new TrailFile(fs, folder, name, writable);
@@ -57,8 +62,14 @@ export class AuditFiles {
     this.#writable = writable;
     this.#entries = mark.entries;
     this.#bytes = mark.bytes;
-    this.parts = new AuditParts(parts, mark.partBytes);
+    const note = writable ? null : (damage: Damage) => this.#note(damage);
+    this.parts = new AuditParts(parts, mark.partBytes, note);
     this.tiles = new AuditTiles(tiles);
+  }
+
+  /** What isn't as it was written, found so far: read-only, when the files are read all the same, for verification. */
+  get damage(): Damage | null {
+    return this.#damage;
   }
 
   get mark(): AuditFilesMark {
@@ -75,15 +86,28 @@ export class AuditFiles {
   }
 
   /**
-   * Compares the files with what the snapshot vouches for, and cuts off what is behind it: the journal has that too. Read-only, an entry may
-   * also have become longer or shorter: then it is read as it is, and verification tells which one it was.
+   * Compares the files with what the snapshot vouches for, and cuts off what is behind it: the journal has that too. Read-only, less may be
+   * there, or other lines: that is noted, and verification tells where it is.
    *
    * @throws StorageError `CORRUPTION` when less is there
    */
   async recover(): Promise<void> {
-    if (this.#writable) await this.#log.recover(this.#bytes);
-    await this.parts.recover();
-    await this.tiles.recover(this.#entries);
+    if (this.#writable) await this.#log.recover(this.#bytes, true);
+    await this.#noting(this.parts.recover());
+    await this.#noting(this.tiles.recover(this.#entries));
+  }
+
+  async #noting(step: Promise<void>): Promise<void> {
+    try {
+      await step;
+    } catch (error) {
+      if (this.#writable || !StorageError.is(error, "CORRUPTION")) throw error;
+      this.#note({ seq: this.#entries, error });
+    }
+  }
+
+  #note(damage: Damage): void {
+    this.#damage ??= damage;
   }
 
   /** Finds where the entries are, calling `onId` with the id of each. */
@@ -94,6 +118,7 @@ export class AuditFiles {
     await this.tiles.load(
       this.#entries,
       edge.map((leaf) => Buffer.from(leafHash(leaf), "hex")),
+      !this.#writable,
     );
   }
 
@@ -113,8 +138,13 @@ export class AuditFiles {
           this.#leafEnds.push(position + end + 1);
         });
       });
-    if (this.#writable ? lines !== this.#entries : lines < this.#entries)
-      throw corruption(this.#log.path, 0, `it has ${lines} lines instead of ${this.#entries}`);
+    if (this.#writable ? lines !== this.#entries : lines < this.#entries) {
+      const what = `it has ${lines} lines instead of ${this.#entries}`;
+      const error = corruption(this.#log.path, 0, what);
+      if (this.#writable) throw error;
+      this.#note({ seq: lines, error });
+      return;
+    }
     this.#bytes = this.#leafEnds.at(this.#entries - 1);
   }
 
@@ -138,28 +168,39 @@ export class AuditFiles {
     for (const file of this.#files) await file.sync();
   }
 
-  /** The bytes of the entries from `first` up to, not including, `end`. Needs the index. */
-  async leaves(first: number, end: number): Promise<Buffer[]> {
+  /** The bytes of the entries from `first` up to, not including, `end`; `asIs`, as many as are there. Needs the index. */
+  async leaves(first: number, end: number, asIs = false): Promise<Buffer[]> {
+    const known = Math.min(end, this.#leafEnds.length);
+    if (known <= first) return [];
     const start = this.#leafEnds.at(first - 1);
-    const bytes = await this.#log.read(start, this.#leafEnds.at(end - 1));
+    const bytes = await this.#log.read(start, this.#leafEnds.at(known - 1), asIs);
     const leaves: Buffer[] = [];
-    for (let seq = first; seq < end; seq++) {
+    for (let seq = first; seq < known; seq++) {
       const from = this.#leafEnds.at(seq - 1) - start;
-      leaves.push(bytes.subarray(from, this.#leafEnds.at(seq) - start - 1));
+      const to = this.#leafEnds.at(seq) - start - 1;
+      if (to >= bytes.length) break;
+      leaves.push(bytes.subarray(from, to));
     }
     return leaves;
   }
 
-  /** The entries from `first` up to, not including, `end`; bare ones without their parts. Needs the index. */
-  async rows(first: number, end: number, bare: boolean): Promise<AuditFileRow[]> {
+  /**
+   * The entries from `first` up to, not including, `end`; bare ones without their parts. Needs the index.
+   *
+   * @param asIs - whether some may be missing
+   */
+  async rows(first: number, end: number, bare: boolean, asIs: boolean): Promise<AuditFileRow[]> {
     if (end <= first) return [];
-    const leaves = await this.leaves(first, end);
+    const leaves = await this.leaves(first, end, asIs);
     const hashes = await this.tiles.leaves(first, end);
-    const parts = bare ? [] : await this.parts.read(first, end);
+    const parts = bare ? [] : await this.parts.read(first, end, asIs);
+    // Where the tree lacks hashes, it is the tree that is to be told of.
+    const stored = hashes.length === (end - first) * 32;
     return leaves.map((leaf, i) => ({
       leaf,
-      hash: hashes.toString("hex", i * 32, (i + 1) * 32),
-      parts: parts[i] ?? [],
+      hash: stored ? hashes.toString("hex", i * 32, (i + 1) * 32) : leafHash(leaf),
+      parts: [],
+      ...parts[i],
     }));
   }
 

@@ -1,6 +1,7 @@
+import { isUtf8 } from "node:buffer";
 import type { AuditPart, Erasure } from "../backend.ts";
 import { eachBlock, eachLine } from "./byte-reader.ts";
-import { corruption } from "./failures.ts";
+import { corruption, type Damage } from "./failures.ts";
 import { parseObject, text } from "./line.ts";
 import { Offsets } from "./offsets.ts";
 import type { TrailFile } from "./trail-file.ts";
@@ -10,6 +11,14 @@ export interface PartPlace {
   readonly at: number;
   readonly bytes: number;
 }
+
+/** An entry's parts, and why another one of it can't be read. */
+export interface ReadParts {
+  readonly parts: readonly AuditPart[];
+  readonly damage?: string | undefined;
+}
+
+const none: ReadParts = { parts: [] };
 
 /** A part to be overwritten, and where it is. */
 export type ErasedPart = Erasure & PartPlace;
@@ -30,9 +39,13 @@ export class AuditParts {
   /** Reads under way. One may meet a line while it is being overwritten. */
   readonly #reads = new Set<Promise<unknown>>();
 
-  constructor(file: TrailFile, bytes: number) {
+  readonly #note: ((damage: Damage) => void) | null;
+
+  /** @param note - is told of damage, which is then passed over; `null`: it is thrown */
+  constructor(file: TrailFile, bytes: number, note: ((damage: Damage) => void) | null) {
     this.#file = file;
     this.#bytes = bytes;
+    this.#note = note;
   }
 
   get bytes(): number {
@@ -45,7 +58,7 @@ export class AuditParts {
   }
 
   recover(): Promise<void> {
-    return this.#file.recover(this.#bytes);
+    return this.#file.recover(this.#bytes, true);
   }
 
   /** Finds where the parts of each of the trail's entries are. */
@@ -55,7 +68,7 @@ export class AuditParts {
 
   async #index(entries: number): Promise<void> {
     this.#ends.clear();
-    if (this.#bytes > 0) {
+    if (this.#bytes > 0 && (this.#note === null || (await this.#file.size()) > 0)) {
       await eachBlock(await this.#file.reader(this.#bytes), 0, (block, position) => {
         this.#blank(block, position);
         eachLine(block, (start, end) => {
@@ -73,11 +86,11 @@ export class AuditParts {
     const seq = Number(match?.[1] ?? -1);
     if (seq >= this.#ends.length && seq < entries) return seq;
     if (match === null && line.every((byte) => byte === space)) return null;
-    throw corruption(
-      this.#file.path,
-      position,
-      "a line is no part of an audit entry that comes here",
-    );
+    const what = "a line is no part of an audit entry that comes here";
+    const error = corruption(this.#file.path, position, what);
+    if (this.#note === null) throw error;
+    this.#note({ seq: this.#ends.length, error });
+    return null;
   }
 
   /** Writes the parts of the entries from `first` on behind those that are there. Not durable before a sync; can be repeated. */
@@ -91,26 +104,46 @@ export class AuditParts {
     }
   }
 
-  /** The parts of each entry from `first` up to, not including, `end`. */
-  async read(first: number, end: number): Promise<AuditPart[][]> {
+  /** The parts of each entry from `first` up to, not including, `end`, with what is damaged; `asIs`, some may be missing. */
+  async read(first: number, end: number, asIs: boolean): Promise<ReadParts[]> {
     const start = this.bytesOf(first);
-    const bytes = await this.#read(start, this.bytesOf(end));
-    const parts: AuditPart[][] = [];
+    const bytes = await this.#read(start, this.bytesOf(end), asIs);
+    const found: ReadParts[] = [];
     for (let seq = first; seq < end; seq++) {
       const at = this.bytesOf(seq);
       const lines = bytes.subarray(at - start, this.bytesOf(seq + 1) - start);
-      parts.push(parseParts(this.#file.path, seq, at, lines));
+      found.push(this.#parse(seq, at, lines));
     }
-    return parts;
+    return found;
+  }
+
+  #parse(seq: number, position: number, bytes: Buffer): ReadParts {
+    if (bytes.length === 0) return none;
+    // As text, bytes that are no UTF-8 could pass for others.
+    if (!isUtf8(bytes))
+      return { parts: [], damage: corruption(this.#file.path, position, damagedPart(seq)).message };
+    const parts: AuditPart[] = [];
+    let damage: string | undefined;
+    for (const line of bytes.toString("utf8").split("\n")) {
+      if (line.trim() === "") continue;
+      const part = partIn(line, seq);
+      if (part !== null) parts.push(part);
+      // What is no part of this entry was noted, where that is done.
+      else if (this.#note === null || line.startsWith(`{"seq":${seq},`))
+        damage ??= corruption(this.#file.path, position, damagedPart(seq)).message;
+    }
+    return { parts, damage };
   }
 
   /** Where an entry's part is; `null` when it has none of this name, or not any more. */
   async locate({ seq, name }: Erasure): Promise<PartPlace | null> {
     const start = this.bytesOf(seq);
-    const bytes = await this.#read(start, this.bytesOf(seq + 1));
+    const bytes = await this.#read(start, this.bytesOf(seq + 1), false);
     let found: PartPlace | null = null;
     eachLine(bytes, (from, to) => {
-      const [part] = parseParts(this.#file.path, seq, start + from, bytes.subarray(from, to + 1));
+      const line = bytes.toString("utf8", from, to);
+      const part = line.trim() === "" ? undefined : partIn(line, seq);
+      if (part === null) throw corruption(this.#file.path, start + from, damagedPart(seq));
       if (part?.name === name) found = { at: start + from, bytes: to - from };
     });
     return found;
@@ -135,8 +168,8 @@ export class AuditParts {
     }
   }
 
-  #read(start: number, end: number): Promise<Buffer> {
-    const read = this.#file.read(start, end).then((bytes) => {
+  #read(start: number, end: number, asIs: boolean): Promise<Buffer> {
+    const read = this.#file.read(start, end, asIs).then((bytes) => {
       this.#blank(bytes, start);
       return bytes;
     });
@@ -178,16 +211,15 @@ export function partOf(members: Readonly<Record<string, unknown>>): AuditPart {
   return { name, salt: Buffer.from(salt, "base64"), body };
 }
 
-function parseParts(path: string, seq: number, position: number, bytes: Buffer): AuditPart[] {
-  if (bytes.length === 0) return [];
-  const lines = bytes.toString("utf8").split("\n");
-  const kept = lines.filter((line) => line.trim() !== "");
+const damagedPart = (seq: number) => `a part of audit entry ${seq} is damaged`;
+
+/** The part that a line holds; `null` when it holds none of this entry. */
+function partIn(line: string, seq: number): AuditPart | null {
   try {
-    const parts = kept.map((line) => partOf(parseObject(line)));
+    const part = partOf(parseObject(line));
     // What parses may still not be what was written: an entry's number, or bits of base64 that mean nothing.
-    if (partLines(seq, parts) === kept.map((line) => `${line}\n`).join("")) return parts;
-  } catch (error) {
-    throw corruption(path, position, `a part of audit entry ${seq} is damaged`, error);
+    return partLines(seq, [part]) === `${line}\n` ? part : null;
+  } catch {
+    return null;
   }
-  throw corruption(path, position, `a part of audit entry ${seq} is damaged`);
 }

@@ -1,8 +1,10 @@
 import { Buffer } from "node:buffer";
 import type { Leaf } from "../../audit/leaf.ts";
+import { StorageError } from "../../errors/storage-error.ts";
 import { throwIfAborted } from "../abort.ts";
-import type { AuditQuery, AuditRow } from "../backend.ts";
+import type { AuditQuery, AuditRow, CallContext } from "../backend.ts";
 import type { AuditTrail } from "./audit-trail.ts";
+import { parseLeaf } from "./sealed-elsewhere.ts";
 
 /** Entries looked at at once where a filter may leave most of them out. */
 const chunkEntries = 256;
@@ -23,29 +25,45 @@ interface Range {
 /**
  * A page of the trail. A time range is found in O(log n) reads, unresolved intents are known once they were asked for, and what another
  * filter leaves out costs a look at its bytes.
+ *
+ * @throws StorageError `CORRUPTION` for what isn't as it was written, unless it is asked for as it is
  */
 export async function listAudit(
   trail: AuditTrail,
-  { filter, after, limit, order, bare }: AuditQuery,
-  signal: AbortSignal | undefined,
+  query: AuditQuery,
+  context: CallContext,
 ): Promise<AuditRow[]> {
   await trail.index();
+  const asIs = context.asIs === true;
+  if (!asIs && trail.damage !== null) throw trail.damage.error;
+  const rows = await page(trail, query, asIs, context.signal);
+  const damage = rows.find((row) => row.damage !== undefined)?.damage;
+  if (!asIs && damage !== undefined) throw new StorageError("CORRUPTION", damage);
+  return rows;
+}
+
+async function page(
+  trail: AuditTrail,
+  { filter, after, limit, order, bare }: AuditQuery,
+  asIs: boolean,
+  signal: AbortSignal | undefined,
+): Promise<AuditRow[]> {
   const { from, to, unresolved, ...wanted } = filter;
   const range = await rangeOf(trail, { from, to, after, order });
-  const isWanted = matcherOf(wanted);
+  const isWanted = matcherOf(wanted, asIs);
   if (unresolved !== true && isWanted === null)
-    return wholePage(trail, range, { limit, order, bare });
+    return wholePage(trail, range, { limit, order, bare }, asIs);
   const candidates =
-    unresolved === true ? openIntents(trail, range, order) : everyEntry(trail, range, order);
+    unresolved === true ? openIntents(trail, range, order) : everyEntry(trail, range, order, asIs);
   const found: number[] = [];
   for await (const entries of candidates) {
     throwIfAborted(signal);
     for (const { seq, leaf } of entries) {
       if (isWanted !== null && !isWanted(leaf)) continue;
-      if (found.push(seq) === limit) return rowsAt(trail, found);
+      if (found.push(seq) === limit) return rowsAt(trail, found, asIs);
     }
   }
-  return rowsAt(trail, found);
+  return rowsAt(trail, found, asIs);
 }
 
 /** Where what a listing may show begins and ends. */
@@ -78,9 +96,10 @@ async function wholePage(
   trail: AuditTrail,
   { first, end }: Range,
   { limit, order, bare }: Pick<AuditQuery, "limit" | "order" | "bare">,
+  asIs: boolean,
 ): Promise<AuditRow[]> {
-  if (order === "asc") return trail.rows(first, Math.min(end, first + limit), bare);
-  return (await trail.rows(Math.max(first, end - limit), end, bare)).reverse();
+  if (order === "asc") return trail.rows(first, Math.min(end, first + limit), bare, asIs);
+  return (await trail.rows(Math.max(first, end - limit), end, bare, asIs)).reverse();
 }
 
 /** A range's entries in the listing's direction, some at a time. */
@@ -88,11 +107,12 @@ async function* everyEntry(
   trail: AuditTrail,
   { first, end }: Range,
   order: Order,
+  asIs: boolean,
 ): AsyncGenerator<Candidate[], void> {
   for (let done = first; done < end; done += chunkEntries) {
     const count = Math.min(chunkEntries, end - done);
     const start = order === "asc" ? done : end - (done - first) - count;
-    const leaves = await trail.leaves(start, start + count);
+    const leaves = await trail.leaves(start, start + count, asIs);
     const entries = leaves.map((leaf, i) => ({ seq: start + i, leaf }));
     yield order === "asc" ? entries : entries.reverse();
   }
@@ -116,14 +136,18 @@ interface Candidate {
 }
 
 /** Entries by their sequence numbers, neighbours read at once. */
-async function rowsAt(trail: AuditTrail, seqs: readonly number[]): Promise<AuditRow[]> {
+async function rowsAt(
+  trail: AuditTrail,
+  seqs: readonly number[],
+  asIs: boolean,
+): Promise<AuditRow[]> {
   const rows: AuditRow[] = [];
   for (let i = 0; i < seqs.length; ) {
     const [from = 0, step = 0] = [seqs[i], (seqs[i + 1] ?? 0) - (seqs[i] ?? 0)];
     let next = i + 1;
     while (Math.abs(step) === 1 && seqs[next] === from + step * (next - i)) next++;
     const to = seqs[next - 1] ?? from;
-    const run = await trail.rows(Math.min(from, to), Math.max(from, to) + 1);
+    const run = await trail.rows(Math.min(from, to), Math.max(from, to) + 1, false, asIs);
     rows.push(...(to < from ? run.reverse() : run));
     i = next;
   }
@@ -131,11 +155,14 @@ async function rowsAt(trail: AuditTrail, seqs: readonly number[]): Promise<Audit
 }
 
 /** Tells which entries a filter lets through; `null` when it lets all through. */
-function matcherOf(wanted: Wanted): ((leaf: Buffer) => boolean) | null {
+function matcherOf(wanted: Wanted, asIs: boolean): ((leaf: Buffer) => boolean) | null {
   if (Object.values(wanted).every((value) => value === undefined)) return null;
   const needles = needlesOf(wanted);
-  return (leaf) =>
-    needles.every((needle) => leaf.includes(needle)) && matches(leafOf(leaf), wanted);
+  return (bytes) => {
+    if (!needles.every((needle) => bytes.includes(needle))) return false;
+    const leaf = asIs ? parsed(bytes) : leafOf(bytes);
+    return leaf !== null && matches(leaf, wanted);
+  };
 }
 
 /** What a matching entry's bytes must contain: quicker to look for than to parse them all. */
@@ -168,8 +195,18 @@ function matchesAction(action: string, wanted: string): boolean {
   return wanted.endsWith("*") ? action.startsWith(wanted.slice(0, -1)) : action === wanted;
 }
 
+/** @throws StorageError `CORRUPTION` */
 function leafOf(bytes: Buffer): Leaf {
-  return JSON.parse(bytes.toString("utf8")) as Leaf;
+  const leaf = parsed(bytes);
+  if (leaf !== null) return leaf;
+  throw new StorageError(
+    "CORRUPTION",
+    "An entry of the trail is not what was sealed. To see which one, run: codespar audit verify",
+  );
+}
+
+function parsed(bytes: Buffer): Leaf | null {
+  return parseLeaf(bytes.toString("utf8"));
 }
 
 /** Sealing times have six decimals; instants of a filter have three. */

@@ -50,15 +50,16 @@ export class AuditTiles {
 
   /** Holds the file to what a trail of so many entries has: see {@link TrailFile.recover}. */
   recover(entries: number): Promise<void> {
-    return this.#file.recover(fullTiles(entries) * tileBytes);
+    return this.#file.recover(fullTiles(entries) * tileBytes, false);
   }
 
   /**
    * Takes up the tree of the entries that the files hold.
    *
    * @param leaves - the leaf hashes that no full tile holds: see {@link leavesInFullTiles}
+   * @param asIs - whether tiles may be missing: then the tree is another one, and verification finds where
    */
-  async load(entries: number, leaves: readonly Hash[]): Promise<void> {
+  async load(entries: number, leaves: readonly Hash[], asIs = false): Promise<void> {
     this.#written = fullTiles(entries);
     this.#unwritten.length = 0;
     this.#edges = [edgeOf(leaves)];
@@ -66,7 +67,9 @@ export class AuditTiles {
     for (let level = 1; full > 0; level++) {
       const roots: Hash[] = [];
       for (let index = full - (full % tileWidth); index < full; index++) {
-        roots.push(rootOf(await this.#stored(placeOf(level - 1, index), tileWidth)));
+        const tile = Buffer.alloc(tileBytes);
+        (await this.#stored(placeOf(level - 1, index), tileWidth, asIs)).copy(tile);
+        roots.push(rootOf(tile));
       }
       this.#edges.push(edgeOf(roots));
       full = Math.floor(full / tileWidth);
@@ -100,7 +103,7 @@ export class AuditTiles {
   /** See `Backend.treeTiles`. */
   async read({ level, index, width }: TreeTile): Promise<Buffer> {
     const place = placeOf(level, index);
-    if (place < this.#written) return this.#stored(place, width);
+    if (place < this.#written) return this.#stored(place, width, true);
     const full = this.#unwritten[place - this.#written];
     const edge = this.#edges[level] ?? edgeOf([]);
     const tile = full ?? edge.hashes.subarray(0, edge.width * hashBytes);
@@ -108,7 +111,7 @@ export class AuditTiles {
     return Buffer.from(tile.subarray(0, width * hashBytes));
   }
 
-  /** The leaf hashes of the entries from `first` up to, not including, `end`, one after the other. */
+  /** The leaf hashes of the entries from `first` up to, not including, `end`, one after the other; fewer where some are missing. */
   async leaves(first: number, end: number): Promise<Buffer> {
     const tiles: Buffer[] = [];
     for (let index = Math.floor(first / tileWidth); index * tileWidth < end; index++) {
@@ -119,9 +122,9 @@ export class AuditTiles {
     return Buffer.concat(tiles);
   }
 
-  #stored(place: number, width: number): Promise<Buffer> {
+  #stored(place: number, width: number, asIs: boolean): Promise<Buffer> {
     const start = place * tileBytes;
-    return this.#file.read(start, start + width * hashBytes);
+    return this.#file.read(start, start + width * hashBytes, asIs);
   }
 }
 

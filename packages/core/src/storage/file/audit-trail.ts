@@ -1,11 +1,13 @@
 import type { PreparedEntry, SealedLeaf } from "../../audit/entry.ts";
 import { sealEntry } from "../../audit/entry.ts";
-import { genesisHash, type Leaf, leafHash, newLogOrigin, sealingTime } from "../../audit/leaf.ts";
+import { genesisHash, newLogOrigin, sealingTime } from "../../audit/leaf.ts";
 import { StorageError } from "../../errors/storage-error.ts";
 import type { AuditHead, AuditRow, Erasure, TreeTile } from "../backend.ts";
 import type { AuditFiles, AuditFilesMark, AuditLine } from "./audit-files.ts";
 import type { ErasedPart } from "./audit-parts.ts";
+import type { Damage } from "./failures.ts";
 import { OpenIntents } from "./open-intents.ts";
+import { checkSealed, parseLeaf } from "./sealed-elsewhere.ts";
 
 /** A trail's end: what the next entry follows. */
 export interface TrailEnd {
@@ -59,6 +61,11 @@ export class AuditTrail {
 
   get end(): TrailEnd {
     return this.#end;
+  }
+
+  /** See {@link AuditFiles.damage}. */
+  get damage(): Damage | null {
+    return this.#files.damage;
   }
 
   /** Whether entries can be staged and read. */
@@ -249,26 +256,29 @@ export class AuditTrail {
    * The entries from `first` up to, not including, `end`.
    *
    * @param bare - whether their parts may be left out
+   * @param asIs - whether some may be missing
    */
-  async rows(first: number, end: number, bare = false): Promise<AuditRow[]> {
+  async rows(first: number, end: number, bare = false, asIs = false): Promise<AuditRow[]> {
     await this.index();
     const { written, held } = this.#split(first, end);
-    const rows: AuditRow[] = (await this.#files.rows(first, written, bare)).map((row, i) => ({
+    const read = await this.#files.rows(first, written, bare, asIs);
+    const rows: AuditRow[] = read.map((row, i) => ({
       seq: first + i,
       ...row,
       projection: null,
     }));
-    for (const { seq, leaf, hash, parts } of held) {
+    // What follows missing ones has another place than its own.
+    for (const { seq, leaf, hash, parts } of rows.length < written - first ? [] : held) {
       rows.push({ seq, leaf: Buffer.from(leaf), hash, parts, projection: null });
     }
     return rows;
   }
 
   /** The bytes of the entries from `first` up to, not including, `end`: quicker than {@link AuditTrail.rows}. */
-  async leaves(first: number, end: number): Promise<Buffer[]> {
+  async leaves(first: number, end: number, asIs = false): Promise<Buffer[]> {
     await this.index();
     const { written, held } = this.#split(first, end);
-    const leaves = await this.#files.leaves(first, written);
+    const leaves = await this.#files.leaves(first, written, asIs);
     return [...leaves, ...held.map(({ leaf }) => Buffer.from(leaf))];
   }
 
@@ -310,33 +320,3 @@ export class AuditTrail {
 
 /** Entries written to the files at once. */
 const flushEntries = 1000;
-
-/** Whether an entry is intact and comes next. */
-function checkSealed(row: AuditRow, text: string, end: TrailEnd): Leaf {
-  const leaf = parseLeaf(text);
-  if (leaf === null || leafHash(row.leaf) !== row.hash || leaf.seq !== row.seq) {
-    throw new StorageError(
-      "CORRUPTION",
-      `Audit entry ${row.seq} is not what was sealed. Verify the trail that it comes from.`,
-    );
-  }
-  if (
-    row.seq !== end.size ||
-    leaf.prev !== end.head ||
-    (end.log !== null && leaf.log !== end.log)
-  ) {
-    throw new StorageError(
-      "ALREADY_EXISTS",
-      `Audit entry ${row.seq} does not follow the trail here, which has ${end.size} entries. Import into an empty store.`,
-    );
-  }
-  return leaf;
-}
-
-function parseLeaf(text: string): Leaf | null {
-  try {
-    return JSON.parse(text) as Leaf;
-  } catch {
-    return null;
-  }
-}

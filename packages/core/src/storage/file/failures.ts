@@ -36,6 +36,12 @@ export function unavailable(doing: string, cause: unknown): StorageError {
   return new StorageError("UNAVAILABLE", `${doing} (${detail}). ${remedy}.`, { cause });
 }
 
+/** Something of a trail that isn't as it was written, and the entry that it stands at. */
+export interface Damage {
+  readonly seq: number;
+  readonly error: StorageError;
+}
+
 /** Stored bytes aren't what was written. */
 export function corruption(
   file: string,

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import type { KeyRing } from "../../crypto/key-ring.ts";
+import type { AuditFailure } from "../../domain/audit-proofs.ts";
 import { isoOf } from "../../domain/instant.ts";
 import { StorageError } from "../../errors/storage-error.ts";
 import { aborted, throwIfAborted, unlessAborted } from "../abort.ts";
@@ -121,13 +122,20 @@ export class FileBackend implements Backend {
   }
 
   async listAudit(orgId: string, query: AuditQuery, context: CallContext): Promise<AuditRow[]> {
+    if (context.anew === true && this.#store.readOnly)
+      return this.#readable(
+        this.#store.anew(orgId, ({ trail }) => listAudit(trail, query, context)),
+      );
     const { trail } = await this.#open(orgId, context);
-    return this.#readable(listAudit(trail, query, context.signal));
+    return this.#readable(listAudit(trail, query, context));
   }
 
   async findAudit(orgId: string, id: string, context: CallContext): Promise<AuditRow | null> {
     const { trail } = await this.#open(orgId, context);
-    return this.#readable(trail.find(id));
+    const row = await this.#readable(trail.find(id));
+    const damage = trail.damage?.error.message ?? row?.damage;
+    if (damage !== undefined) throw new StorageError("CORRUPTION", damage);
+    return row;
   }
 
   async auditHead(orgId: string, context: CallContext): Promise<AuditHead> {
@@ -156,7 +164,21 @@ export class FileBackend implements Backend {
     context: CallContext,
   ): Promise<Uint8Array[]> {
     const { trail } = await this.#open(orgId, context);
-    return this.#readable(trail.treeTiles(tiles));
+    const read = await this.#readable(trail.treeTiles(tiles));
+    if (context.asIs !== true && trail.damage !== null) throw trail.damage.error;
+    return read;
+  }
+
+  async openIntents(): Promise<null> {
+    return null;
+  }
+
+  async strayInTrail(orgId: string, context: CallContext): Promise<AuditFailure | null> {
+    const { damage } = (await this.#open(orgId, context)).trail;
+    if (damage === null) return null;
+    const { seq, error } = damage;
+    const [expected, actual, message] = ["what was written", error.message, error.message];
+    return { seq, check: "content", expected, actual, message };
   }
 
   async findApiKey(orgId: string, id: string, context: CallContext): Promise<StoredRecord | null> {

@@ -1,11 +1,10 @@
-import { dirname } from "node:path";
 import { StorageError } from "../../errors/storage-error.ts";
 import { keyIdsOf, sealedTables } from "../stored-keys.ts";
-import { errnoOf, isMissing, nullWhenDamaged, runAll, unavailable } from "./failures.ts";
+import { isMissing, nullWhenDamaged, runAll, unavailable } from "./failures.ts";
 import type { FileSystem } from "./file-system.ts";
 import type { KeyStoreOptions } from "./key-store.ts";
 import { holdsApiKeys } from "./keyed.ts";
-import { names, organisationFolder, organisationOf } from "./layout.ts";
+import { names, organisationOf, organisationPath } from "./layout.ts";
 import { Lock } from "./lock.ts";
 import { Organisation } from "./organisation.ts";
 import { currentProcess } from "./process-identity.ts";
@@ -13,6 +12,7 @@ import { finishRemovals, removeOrganisation } from "./removal.ts";
 import { RouteClaims } from "./route-claims.ts";
 import type { HoldingServer } from "./server-holding.ts";
 import type { StoreContext } from "./store-context.ts";
+import { syncParents } from "./sync-parents.ts";
 import { type Capacity, defaultCapacity, Usage } from "./usage.ts";
 
 export interface FileStoreOptions {
@@ -84,6 +84,21 @@ export class FileStore {
     });
     this.#opening.set(orgId, opening);
     return opening;
+  }
+
+  /** Opens an organisation another time, as it is by now, while `read` reads it. Only where nothing is written. */
+  async anew<Result>(
+    orgId: string,
+    read: (organisation: Organisation) => Promise<Result>,
+  ): Promise<Result> {
+    const context = { ...this.#context, usage: new Usage(), routes: new RouteClaims() };
+    const folder = organisationPath(this.directory, orgId);
+    const organisation = await Organisation.open(context, orgId, folder);
+    try {
+      return await read(organisation);
+    } finally {
+      await organisation.close();
+    }
   }
 
   /** Takes the lock; whoever only reads needs none. */
@@ -209,13 +224,9 @@ export class FileStore {
     organisation: Organisation | null,
   ): Promise<ReadonlyMap<string, number> | null> {
     const rows = organisation === null ? null : await organisation.abandon();
-    await removeOrganisation(this.fs, this.#folderOf(orgId));
+    await removeOrganisation(this.fs, organisationPath(this.directory, orgId));
     this.#context.routes.releaseAll(orgId);
     return rows;
-  }
-
-  #folderOf(orgId: string): string {
-    return `${this.directory}/${names.organisations}/${organisationFolder(orgId)}`;
   }
 
   async publishServer({ url, token }: HoldingServer): Promise<void> {
@@ -256,7 +267,11 @@ export class FileStore {
     await this.ready();
     // When its removal fails, what is left tells by itself what it is.
     await this.#removing.get(orgId)?.catch(() => undefined);
-    const organisation = await Organisation.open(this.#context, orgId, this.#folderOf(orgId));
+    const organisation = await Organisation.open(
+      this.#context,
+      orgId,
+      organisationPath(this.directory, orgId),
+    );
     this.#opened.set(orgId, organisation);
     return organisation;
   }
@@ -310,7 +325,7 @@ export class FileStore {
   async #findKeyed(): Promise<Set<string>> {
     const keyed = new Set<string>();
     for (const orgId of await this.organisations()) {
-      if (!(await holdsApiKeys(this.fs, this.#folderOf(orgId)))) continue;
+      if (!(await holdsApiKeys(this.fs, organisationPath(this.directory, orgId)))) continue;
       keyed.add(orgId);
       // What is wrong with its files is told to whoever uses them.
       await this.open(orgId).catch(() => undefined);
@@ -327,19 +342,6 @@ export class FileStore {
     }
   }
 }
-
-/** Makes a folder durable that may just have been made, with its parents. */
-async function syncParents(fs: FileSystem, folder: string): Promise<void> {
-  const parent = dirname(folder);
-  if (parent === folder) return;
-  await fs.syncFolder(parent).catch((error: unknown) => {
-    // A folder that can't be read, or isn't on a disk, was there before.
-    if (!unsyncable.has(errnoOf(error) ?? "")) throw error;
-  });
-  await syncParents(fs, parent);
-}
-
-const unsyncable: ReadonlySet<string> = new Set(["EACCES", "EPERM", "EINVAL", "ENOTSUP"]);
 
 function closed(): StorageError {
   return new StorageError("UNAVAILABLE", "The storage was closed. Create a new one.");

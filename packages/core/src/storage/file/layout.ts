@@ -40,6 +40,11 @@ export function organisationFolder(orgId: string): string {
   return plain.test(orgId) ? orgId : `~${toBase32(Buffer.from(orgId, "utf8"))}`;
 }
 
+/** An organisation's folder within a storage folder. */
+export function organisationPath(directory: string, orgId: string): string {
+  return `${directory}/${names.organisations}/${organisationFolder(orgId)}`;
+}
+
 /** The id that a folder stands for, or `null` when it is no organisation's. */
 export function organisationOf(folder: string): string | null {
   if (plain.test(folder)) return folder;

@@ -6,7 +6,7 @@ import { errnoOf, isMissing, unavailable } from "./failures.ts";
 import { FileBackend } from "./file-backend.ts";
 import { type FileSystem, nodeFileSystem } from "./file-system.ts";
 import { sortKey } from "./key-order.ts";
-import { isUnfinished, names, organisationFolder, organisationOf, tableFile } from "./layout.ts";
+import { isUnfinished, names, organisationOf, organisationPath, tableFile } from "./layout.ts";
 import { lockHolder } from "./lock.ts";
 import { readManifest, writeDurably } from "./manifest.ts";
 import { salvageJournal } from "./salvage-journal.ts";
@@ -119,7 +119,7 @@ async function salvageOrganisation(
   target: FileBackend,
   orgId: string,
 ): Promise<SalvagedOrganisation> {
-  const folder = `${from}/${names.organisations}/${organisationFolder(orgId)}`;
+  const folder = organisationPath(from, orgId);
   const entries = await fs.list(folder);
   const usage = new Usage({ records: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_INTEGER });
   const tables = Object.fromEntries(

@@ -27,9 +27,10 @@ export class TrailFile {
   /**
    * Compares the file with what the snapshot vouches for, and cuts off what is behind it: the journal has that too.
    *
-   * @throws StorageError `CORRUPTION` when less is there
+   * @param lines - whether what it vouches for ends with a line
+   * @throws StorageError `CORRUPTION` when less is there, or the line doesn't end there
    */
-  async recover(bytes: number): Promise<void> {
+  async recover(bytes: number, lines: boolean): Promise<void> {
     const size = await sizeOf(this.#fs, this.path);
     if (size < bytes) {
       throw corruption(this.path, size, `${bytes - size} bytes of the audit trail are gone`);
@@ -38,6 +39,13 @@ export class TrailFile {
     if (size === bytes || !this.#writable) return;
     const file = await this.#fs.open(this.path, "edit");
     try {
+      // Were a line edited to be longer, the last one would be cut in two.
+      if (lines && bytes > 0 && (await file.read(bytes - 1, 1)).toString() !== "\n")
+        throw corruption(
+          this.path,
+          bytes - 1,
+          "no line ends where the snapshot says that one does",
+        );
       await file.truncate(bytes);
     } finally {
       await file.close();
@@ -49,11 +57,18 @@ export class TrailFile {
     return sizeOf(this.#fs, this.path);
   }
 
-  /** @throws StorageError `CORRUPTION` when the file ends before `end` */
-  async read(start: number, end: number): Promise<Buffer> {
+  /**
+   * @param asIs - whether a file that ends before `end` is read as far as it goes
+   * @throws StorageError `CORRUPTION` when it ends before
+   */
+  async read(start: number, end: number, asIs = false): Promise<Buffer> {
     if (end <= start) return Buffer.alloc(0);
-    const bytes = await (await this.#open()).read(start, end - start);
-    if (bytes.length === end - start) return bytes;
+    const file = await this.#open().catch((error: unknown) => {
+      if (asIs && isMissing(error)) return null;
+      throw error;
+    });
+    const bytes = (await file?.read(start, end - start)) ?? Buffer.alloc(0);
+    if (asIs || bytes.length === end - start) return bytes;
     throw corruption(this.path, start + bytes.length, "the audit trail was cut");
   }
 

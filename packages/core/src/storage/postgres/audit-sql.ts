@@ -4,7 +4,7 @@ import { genesisHash, leafHash, newLogOrigin, sealingTime } from "../../audit/le
 import type { AuditProjection } from "../../audit/projection.ts";
 import { StorageError } from "../../errors/storage-error.ts";
 import type { AuditHead, AuditPart, AuditRow } from "../backend.ts";
-import { auditParts } from "../machinery.ts";
+import { auditHeads, auditParts } from "../machinery.ts";
 import { auditLog } from "../schema.ts";
 import type { Call } from "./pipeline.ts";
 import { list, ofOrg, texts } from "./record-sql.ts";
@@ -235,14 +235,12 @@ export function projectionFrom(
 
 type Shown = string | null | undefined;
 
-/** The trail's name and its last entry: no row while it is empty. */
+/** The trail's name, which may have been removed, and its last entry: no row while it is empty. */
 export function trailHead(statements: Statements, org: string): Call {
   return statements.call(
     "audit_head",
     () =>
-      sql`SELECT h.log, a.seq, encode(a.hash, 'hex') FROM codespar.audit_heads AS h CROSS JOIN LATERAL (SELECT t.seq, t.hash FROM ${auditLog} AS t WHERE ${ofOrg(
-        "t",
-      )} ORDER BY t.seq DESC LIMIT 1) AS a WHERE ${ofOrg("h")}`,
+      sql`SELECT (SELECT h.log FROM ${auditHeads} AS h WHERE ${ofOrg("h")}), t.seq, encode(t.hash, 'hex') FROM ${auditLog} AS t WHERE ${ofOrg("t")} ORDER BY t.seq DESC LIMIT 1`,
     { org },
   );
 }

@@ -1,5 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { KeyRing } from "../../crypto/key-ring.ts";
+import type { AuditFailure } from "../../domain/audit-proofs.ts";
 import { aborted, throwIfAborted, unlessAborted } from "../abort.ts";
 import type {
   AuditHead,
@@ -11,6 +12,7 @@ import type {
   CommitResult,
   CountRow,
   KeyRange,
+  OpenIntent,
   RecordQuery,
   RecordRef,
   StoredRecord,
@@ -23,6 +25,7 @@ import { type TableName, tableNames } from "../tables.ts";
 import { isRun, readRun, runOf } from "./audit-pages.ts";
 import { listEntries, pageOf } from "./audit-search.ts";
 import { entryOf, findEntry, headOf, trailHead } from "./audit-sql.ts";
+import { findStrays, listOpenIntents, strayOf } from "./audit-strays.ts";
 import { readTiles, tilesOf } from "./audit-tiles.ts";
 import { type ConnectionOptions, Connections } from "./connections.ts";
 import { Eraser } from "./erasure.ts";
@@ -164,6 +167,23 @@ export class PostgresBackend implements Backend {
     if (tiles.length === 0) return [];
     const rows = await this.#query(orgId, context, readTiles(this.#statements, orgId, tiles));
     return tilesOf(rows, tiles);
+  }
+
+  async openIntents(
+    orgId: string,
+    page: { readonly after: number; readonly limit: number },
+    context: CallContext,
+  ): Promise<OpenIntent[]> {
+    const call = listOpenIntents(this.#statements, orgId, page);
+    const rows = await this.#query(orgId, context, call);
+    return rows.map(([seq, correlationId]) => ({
+      seq: Number(seq),
+      correlationId: correlationId ?? "",
+    }));
+  }
+
+  async strayInTrail(orgId: string, context: CallContext): Promise<AuditFailure | null> {
+    return strayOf(await this.#query(orgId, context, findStrays(this.#statements, orgId)));
   }
 
   async findApiKey(orgId: string, id: string, context: CallContext): Promise<StoredRecord | null> {

@@ -1,3 +1,4 @@
+import { StorageError } from "../../errors/storage-error.ts";
 import type { ColumnValue } from "../backend.ts";
 import type { ColumnType } from "../tables.ts";
 
@@ -52,9 +53,14 @@ export function toText(value: ColumnValue): string | null {
   return value === null ? null : String(value);
 }
 
-/** An instant that was selected as seconds since the epoch. */
+/** An instant that was selected as seconds since the epoch. @throws StorageError `CORRUPTION` for `infinity`, which nothing of ours writes */
 export function fromEpoch(seconds: string): string {
-  return new Date(Math.round(Number(seconds) * 1000)).toISOString();
+  const instant = new Date(Math.round(Number(seconds) * 1000));
+  if (!Number.isNaN(instant.getTime())) return instant.toISOString();
+  throw new StorageError(
+    "CORRUPTION",
+    `A row of the database has an instant that was never written: ${seconds} seconds since 1970. Restore it from a backup.`,
+  );
 }
 
 /** A column as it comes over the wire. Instants come as seconds since the epoch: no setting changes those. */
