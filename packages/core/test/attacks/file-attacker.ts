@@ -40,10 +40,11 @@ export class FileAttacker implements Attacker {
     // What is there is overwritten with spaces, as erasing does, so that everything stays where it is.
     const [line = ""] = new RegExp(`(\\{"seq":${seq},| *)[^\\n]*\\n$`).exec(before) ?? [];
     const lineOf = (body: string) =>
-      part === null ? "" : `{"seq":${seq},${partMembers({ ...part, body })}}`;
+      part === null ? body : `{"seq":${seq},${partMembers({ ...part, body })}}`;
     const at = before.length - line.length;
-    const room = line.length - 1 - lineOf(part?.body ?? "").length;
-    const padded = `${lineOf((part?.body ?? "") + " ".repeat(room)).padEnd(line.length - 1)}\n`;
+    const body = part?.body ?? "";
+    const room = Buffer.byteLength(line) - 1 - Buffer.byteLength(lineOf(body));
+    const padded = `${lineOf(body + " ".repeat(room))}\n`;
     await writeFile(path, `${text.slice(0, at)}${padded}${text.slice(at + line.length)}`);
   }
 

@@ -5,6 +5,7 @@ import {
   createStorage,
   type StorageOptions,
 } from "../../src/index.ts";
+import type { AuditPart } from "../../src/storage/backend.ts";
 import { signerOf, storedKeys } from "../../src/storage/domains/audit-keys.ts";
 import { contextOf } from "../../src/storage/domains/context.ts";
 
@@ -17,6 +18,8 @@ export interface Victim {
   /** The signed checkpoints, and their sizes. */
   readonly first: Kept;
   readonly second: Kept;
+  /** The part that was erased, as somebody kept it who could read it before. */
+  readonly erased: AuditPart;
   readonly size: number;
 }
 
@@ -55,6 +58,11 @@ export async function makeVictim(options: StorageOptions, orgId: string): Promis
   const dump = (await audit.list({ action: "db.dump" })).items[0];
   if (dump === undefined) throw new Error("no intent");
   await audit.outcome(dump, "success");
+  const { backend } = contextOf(storage);
+  const query = { filter: {}, after: places.redacted - 1, limit: 1, order: "asc" } as const;
+  const [row] = await backend.listAudit(orgId, query, { now: Date.now() });
+  const erased = row?.parts[0];
+  if (erased === undefined) throw new Error("no part");
   await audit.redact(places.redacted, "asked for");
   await append(22, 120);
   const first = await audit.checkpoint();
@@ -64,7 +72,7 @@ export async function makeVictim(options: StorageOptions, orgId: string): Promis
   const [key] = await storedKeys(contextOf(storage), { now: Date.now() });
   if (key === undefined) throw new Error("no key");
   const signer = await signerOf(contextOf(storage), key);
-  return { orgId, vkey: key.vkey, signer, first, second, size: 300 };
+  return { orgId, vkey: key.vkey, signer, first, second, erased, size: 300 };
 }
 
 /** An entry that says all that one can. */
