@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { deploymentOrgId } from "../../src/index.ts";
+import { deploymentOrgId, hasApiKeys } from "../../src/index.ts";
 import type { Backend } from "../../src/storage/backend.ts";
 import { eraseOrganisation } from "../../src/storage/deployment/erase-organisation.ts";
 import { contextOf, type HandleContext } from "../../src/storage/domains/context.ts";
@@ -130,6 +130,25 @@ describeEachBackend("an organisation that is erased", onTargetsOfTheirOwn, (back
     expect(await archiveOf(deployment, deploymentOrgId)).toContain("organisation.erased");
   });
 
+  test("leaves the deployment closed to callers without a key, if it was", async () => {
+    const { storage, deployment } = administration(backend);
+    await storage.memory.set("a", "k", 1);
+    const erase = async () =>
+      deployment.organisations.erase(backend.orgId, { confirm: backend.orgId });
+    await erase();
+    const open = async () => !(await hasApiKeys(storage));
+    expect(await open()).toBe(true);
+    for (let times = 0; times < 2; times++) {
+      await storage.apiKeys.create({ name: "n", scopes: ["read"] });
+      await erase();
+    }
+    await storage.close();
+    // Another process, which remembers nothing of the keys.
+    const later = backend.open();
+    expect((await later.apiKeys.list()).items).toEqual([]);
+    expect(await hasApiKeys(later)).toBe(true);
+  });
+
   test("isn't, unless its id is confirmed and it is there", async () => {
     const { storage, deployment } = administration(backend);
     const { organisations } = deployment;
@@ -182,7 +201,10 @@ describeEachBackend("an erasure that dies", onTargetsOfTheirOwn, (backend) => {
     expect((await own.list({ unresolved: true })).items).toHaveLength(1);
     const report = await deployment.organisations.erase(orgId, { confirm: orgId });
     expect(report).toEqual({ orgId, resumed: true, removed: [], rows: 0, damaged: false });
-    expect((await own.list()).items.map(({ outcome }) => outcome)).toEqual(["success", "pending"]);
+    expect((await own.list()).items).toMatchObject([
+      { outcome: "success", details: { organisation: orgId, resumed: true } },
+      { outcome: "pending" },
+    ]);
     await expectCode(deployment.organisations.erase(orgId, { confirm: orgId }), "NOT_FOUND");
     // An organisation of the same name begins anew, and can be erased like any.
     await storage.memory.set("a", "k", 1);

@@ -73,7 +73,8 @@ export async function guard(
     });
     if (caller === null) throw unknownKey();
     const { orgId, key } = caller;
-    return { kind: "key", orgId, id: key.id, scopes: key.scopes };
+    const { id, scopes, expiresAt } = key;
+    return { kind: "key", orgId, id, scopes, expiresAt };
   }
 
   async function unnamed(request: FastifyRequest, local: boolean): Promise<Principal> {

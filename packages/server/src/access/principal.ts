@@ -15,6 +15,8 @@ export type Principal =
       readonly orgId: string;
       readonly id: string;
       readonly scopes: readonly ApiKeyScope[];
+      /** Until when it works, ISO 8601 in UTC; `null` for no end. */
+      readonly expiresAt: string | null;
     }
   /** A person at this machine, in front of what tells nothing of any organisation. */
   | { readonly kind: "visitor" };

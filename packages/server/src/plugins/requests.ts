@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { FastifyInstance } from "fastify";
+import { actorOf } from "../access/principal.ts";
 import { pathOf } from "./errors.ts";
 
 const acceptableId = /^[\w.:/+=-]{1,128}$/;
@@ -29,7 +30,7 @@ export function requestId({ headers }: IncomingMessage): string {
 
 /**
  * Gives every answer its request id and its protective headers, and logs one line
- * per request: never its query, headers or body.
+ * per request, with who sent it from where: never its query, headers or body.
  */
 export function accompanyRequests(app: FastifyInstance): void {
   app.addHook("onRequest", (request, reply, done) => {
@@ -43,6 +44,8 @@ export function accompanyRequests(app: FastifyInstance): void {
         method: request.method,
         path: pathOf(request),
         status: reply.statusCode,
+        caller: request.principal === null ? undefined : actorOf(request.principal).id,
+        address: request.ip,
         ms: Math.round(reply.elapsedTime * 10) / 10,
       },
       "request",

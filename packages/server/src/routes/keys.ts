@@ -1,6 +1,7 @@
 import { type ApiKey, type ApiKeyScope, apiKeyScopes, limits, StorageError } from "@codespar/core";
 import { z } from "zod";
 import type { RequireScopes } from "../access/gate.ts";
+import type { Principal } from "../access/principal.ts";
 import type { App } from "../app-types.ts";
 import { idempotentId } from "../http/idempotency.ts";
 import { responses } from "../http/responses.ts";
@@ -67,14 +68,16 @@ function createRoute(app: App, storageOf: StorageOf, requireScopes: RequireScope
         operationId: "createKey",
         summary: "Makes an API key, and shows its token once",
         description:
-          "A key can't give scopes that it doesn't have itself. The same `Idempotency-Key` again is 409: the token can't be shown a second time.",
+          "A key can't give scopes that it doesn't have itself, and what it makes ends with it at the latest. The same `Idempotency-Key` again is 409: the token can't be shown a second time.",
         body: z.strictObject({
           name: z.string().describe("For people, to tell keys apart."),
           scopes: z.array(z.enum(apiKeyScopes)).min(1).max(apiKeyScopes.length),
           expiresAt: z
             .string()
             .exactOptional()
-            .describe("ISO 8601 with a time zone. Never by default."),
+            .describe(
+              "ISO 8601 with a time zone. By default when the key ends that this is sent with, or never.",
+            ),
         }),
         response: responses({ 201: ["The key and its token.", issued] }, 409, 415),
       },
@@ -83,9 +86,28 @@ function createRoute(app: App, storageOf: StorageOf, requireScopes: RequireScope
       await requireScopes(request, request.body.scopes);
       const storage = storageOf(request);
       const id = idempotentId(request, storage.orgId);
-      const { key, token } = await storage.apiKeys.create({ ...request.body, ...(id && { id }) });
+      const expiresAt = withinOwnLife(request.principal, request.body.expiresAt);
+      const { key, token } = await storage.apiKeys.create({
+        ...request.body,
+        ...(expiresAt !== undefined && { expiresAt }),
+        ...(id && { id }),
+      });
       return reply.code(201).send({ key, token: token.reveal() });
     },
+  );
+}
+
+/** Whoever got hold of a key that ends mustn't have one from it that doesn't. @throws StorageError `VALIDATION` */
+function withinOwnLife(
+  principal: Principal | null,
+  expiresAt: string | undefined,
+): string | undefined {
+  if (principal?.kind !== "key" || principal.expiresAt === null) return expiresAt;
+  if (expiresAt === undefined) return principal.expiresAt;
+  if (!(Date.parse(expiresAt) > Date.parse(principal.expiresAt))) return expiresAt;
+  throw new StorageError(
+    "VALIDATION",
+    `expiresAt: a key that is made with a key ends with it at the latest, at ${principal.expiresAt}.`,
   );
 }
 

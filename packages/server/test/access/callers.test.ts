@@ -161,9 +161,35 @@ describe.each(backends)("who is served on $name", (backend) => {
       const body = path === "/api/audit" ? { ...entry, outcome: "success" } : entry;
       return server.call({ method: "POST", path, headers, body });
     };
-    for (const actorId of ["key:other", "cli", "http", "library", "admin-key"])
+    for (const actorId of [
+      "key:other",
+      "cli",
+      "http",
+      "library",
+      "admin-key",
+      "checkpoints",
+      "HTTP",
+      "Key:other",
+    ])
       for (const path of ["/api/audit", "/api/audit/intents"])
         expectProblem(await append("system", actorId, path), 400, "VALIDATION");
+    for (const action of [
+      "secret.read",
+      "api_key.revoked",
+      "access.denied",
+      "organisation.erased",
+    ]) {
+      const entry = { actor: { type: "user", id: "ada" }, action };
+      for (const [path, body] of [
+        ["/api/audit", { ...entry, outcome: "success" }],
+        ["/api/audit/intents", entry],
+      ] as const)
+        expectProblem(
+          await server.call({ method: "POST", path, headers, body }),
+          400,
+          "VALIDATION",
+        );
+    }
     for (const [type, actorId] of [
       ["user", "ada"],
       ["agent", "key:other"],

@@ -56,6 +56,25 @@ describeServed("API keys over HTTP", (server) => {
     expectProblem(await call({ method: "POST", path, headers, body: past }), 422, "LIMIT_EXCEEDED");
   });
 
+  it("makes no key that outlives the one that it is made with", async () => {
+    const { storage, orgId } = await organisation();
+    const { token } = await makeKey(storage, orgId, ["admin", "read"], "2033-01-01T00:00:00.000Z");
+    const make = (expiresAt?: string) =>
+      call({
+        method: "POST",
+        path,
+        headers: bearer(token),
+        body: { name: "n", scopes: ["read"], ...(expiresAt && { expiresAt }) },
+      });
+    const expiryOf = async (expiresAt?: string) =>
+      bodyOf(await make(expiresAt))["key"] as { readonly expiresAt: string };
+    expect(await expiryOf()).toMatchObject({ expiresAt: "2033-01-01T00:00:00.000Z" });
+    expect(await expiryOf("2032-12-31T00:00:00Z")).toMatchObject({
+      expiresAt: "2032-12-31T00:00:00.000Z",
+    });
+    expectProblem(await make("2033-01-01T00:00:01Z"), 400, "VALIDATION");
+  });
+
   it("makes no second key for the same Idempotency-Key", async () => {
     const { headers } = await organisation();
     const request = {

@@ -64,7 +64,13 @@ it("carries the request id through answer and log, and makes one of its own for 
   expect(given.headers["x-request-id"]).toBe("trace-42");
   expect(expectProblem(given, 404, "ROUTE_NOT_FOUND")["requestId"]).toBe("trace-42");
   expect(logged()).toContainEqual(
-    expect.objectContaining({ reqId: "trace-42", method: "GET", path: "/api/none", status: 404 }),
+    expect.objectContaining({
+      reqId: "trace-42",
+      method: "GET",
+      path: "/api/none",
+      status: 404,
+      address: "127.0.0.1",
+    }),
   );
   for (const id of ["a b", "x".repeat(200), '"}{', ""]) {
     const { headers } = await server.call({ path: "/livez", headers: { "x-request-id": id } });

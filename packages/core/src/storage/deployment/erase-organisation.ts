@@ -1,8 +1,9 @@
 import type { AuditEntry } from "../../domain/audit.ts";
 import { invalid, StorageError } from "../../errors/storage-error.ts";
 import type { CallContext } from "../backend.ts";
+import { keepClosed } from "../domains/closed-mark.ts";
 import type { HandleContext } from "../domains/context.ts";
-import { isOwnOrganisation, ownTrail } from "./own-trail.ts";
+import { deploymentOrgId, isOwnOrganisation, ownTrail } from "./own-trail.ts";
 
 /** How an erasure goes. */
 export interface EraseOrganisationOptions {
@@ -61,6 +62,7 @@ export async function eraseOrganisation(
     throw noOrganisation(orgId);
   const trail = ownTrail(context);
   const intent = begun ?? (await trail.intent({ action, details: { organisation: orgId } }));
+  await keepClosed({ ...context, orgId: deploymentOrgId }, call);
   const removed = new Map<string, number>();
   let damaged: boolean;
   try {
@@ -77,6 +79,7 @@ export async function eraseOrganisation(
   const details = {
     organisation: orgId,
     removed: Object.fromEntries(removed),
+    ...(begun !== null && { resumed: true }),
     ...(damaged && { damaged }),
   };
   await trail.outcome(intent, "success", { details });

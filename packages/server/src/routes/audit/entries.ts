@@ -81,7 +81,7 @@ function appendRoute(app: App, storageOf: StorageOf): void {
       },
     },
     async (request, reply) => {
-      checkClaim(request, request.body.actor);
+      checkClaim(request, request.body);
       const { audit, orgId } = storageOf(request);
       const entry = await audit.append(named(request, orgId, request.body));
       return reply.code(201).header("location", `/api/audit/${entry.seq}`).send(entry);

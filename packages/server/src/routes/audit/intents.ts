@@ -39,7 +39,7 @@ function intentRoute(app: App, storageOf: StorageOf): void {
       },
     },
     async (request, reply) => {
-      checkClaim(request, request.body.actor);
+      checkClaim(request, request.body);
       const { audit, orgId } = storageOf(request);
       const entry = await audit.intent(named(request, orgId, request.body));
       return reply.code(201).header("location", `/api/audit/${entry.seq}`).send(entry);
@@ -79,7 +79,7 @@ function outcomeRoute(app: App, storageOf: StorageOf): void {
       },
     },
     async (request, reply) => {
-      checkClaim(request, request.body.actor);
+      checkClaim(request, request.body);
       const { audit, orgId } = storageOf(request);
       const { outcome, ...entry } = named(request, orgId, request.body);
       const sealed = await audit.outcome(request.params.id, outcome, entry);

@@ -1,0 +1,29 @@
+import { newToken } from "../../crypto/api-token.ts";
+import type { CallContext } from "../backend.ts";
+import { keyRef } from "./api-key-records.ts";
+import type { HandleContext } from "./context.ts";
+import { putRecord } from "./record-verbs.ts";
+import { runTransaction } from "./run-transaction.ts";
+
+const markId = "closed";
+
+/**
+ * Keeps a deployment closed to callers without a key whatever becomes of the organisations that have keys: where there is any key, leaves one
+ * that has ended, and whose token nobody has ever seen, with the organisation of this context.
+ */
+export async function keepClosed(context: HandleContext, call: CallContext): Promise<void> {
+  if (!(await context.backend.hasApiKeys(call))) return;
+  await runTransaction(context, async (unit) => {
+    if ((await unit.read(keyRef(markId))) !== null) return;
+    const { actor, orgId } = unit.context;
+    putRecord(unit, keyRef(markId), null, {
+      name: "keeps the deployment closed",
+      hash: newToken({ orgId, keyId: markId }).hash,
+      scopes: "[]",
+      created_by: `${actor.type}:${actor.id}`,
+      valid_until: null,
+      last_used_at: null,
+      revoked_at: new Date(unit.call.now).toISOString(),
+    });
+  });
+}
