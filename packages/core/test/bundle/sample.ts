@@ -31,6 +31,8 @@ export interface SampleOptions {
   readonly rotatedAt?: number;
   /** The entry whose details are erased by the last one. */
   readonly erased?: number;
+  /** Whether the erased details are there all the same. */
+  readonly revived?: boolean;
   /** Bytes that each entry has besides: more than the library allows, so that a short trail makes several pieces. */
   readonly heavy?: number;
 }
@@ -44,7 +46,7 @@ const keys = ["first", "second"].map((name) =>
 
 /** Makes a trail, with details of every kind on two entries of three. */
 export function sampleTrail(options: SampleOptions): SampleTrail {
-  const { size, signedAt = [], rotatedAt = Infinity, erased } = options;
+  const { size, signedAt = [], rotatedAt = Infinity, erased, revived = false } = options;
   const range = new CompactRange();
   const entries: BundleEntry[] = [];
   const checkpoints: AuditCheckpoint[] = [];
@@ -55,7 +57,7 @@ export function sampleTrail(options: SampleOptions): SampleTrail {
     const sealed = sealEntry(prepared, { log, prev, seq, ts });
     prev = sealed.hash;
     range.add(Buffer.from(sealed.hash, "hex"));
-    const parts = seq === erased ? [] : prepared.parts;
+    const parts = seq === erased && !revived ? [] : prepared.parts;
     entries.push({ seq, leaf: Buffer.from(sealed.leaf), parts });
     if (seq + 1 === size || signedAt.includes(seq + 1))
       checkpoints.push(sign(range, seq + 1 < rotatedAt ? keys.slice(0, 1) : keys));

@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { BundleFile } from "../../src/audit/bundle/layout.ts";
-import { formatVerifier } from "../../src/audit/signed-note.ts";
+import { formatVerifier, noteSigner } from "../../src/audit/signed-note.ts";
 import { debianShell, missingTools, toolsMissing } from "./debian.ts";
 import { folderOf, receiptOf, sampleFiles, sampleTrail } from "./sample.ts";
 
@@ -122,6 +122,15 @@ describe.skipIf(missingTools.length > 0)(`a stranger with a bundle${toolsMissing
     expect(all.filter((check) => !found.includes(check))).toEqual(fails);
   });
 
+  test("notices when something that was erased is there again", async () => {
+    const trail = sampleTrail({ size: 6, signedAt: [3], erased: 4, revived: true });
+    const printed = await follow(await sampleFiles(trail));
+    const all = [...checks, note(3), note(6), ...lastChecks];
+    const missing = all.filter((check) => !printed.includes(`${check}: ok`));
+    expect(missing).toEqual(["erased"]);
+    expect(printed.at(-1)).toBe("> 4/details");
+  });
+
   test("notices when a file is missing, or a key for OpenSSL is another's", async () => {
     const files = await sampleFiles(sampleTrail({ size: 6, rotatedAt: 6 }));
     const kept = files.filter(({ name }) => !name.startsWith("parts/"));
@@ -138,14 +147,15 @@ describe.skipIf(missingTools.length > 0)(`a stranger with a bundle${toolsMissing
 describe.skipIf(missingTools.length > 0)(`a stranger with a receipt${toolsMissing}`, () => {
   const shell = debianShell();
   const trail = sampleTrail({ size: 13, rotatedAt: 13 });
+  const trusted = trail.signers.map(formatVerifier).at(-1) ?? "";
 
   /** Does what the reference says. */
-  async function follow(receipt: string): Promise<string> {
+  async function follow(receipt: string, vkey = trusted): Promise<string> {
     const page = new URL("../../../../docs/reference/audit-export.md", import.meta.url);
     const [, commands] = /^```sh\n(.*?)^```$/ms.exec(await readFile(page, "utf8")) ?? [];
     const folder = await folderOf([]);
     await writeFile(join(folder, "42.tlog-proof"), receipt);
-    await writeFile(join(folder, "trusted.vkey"), `${trail.signers.map(formatVerifier).at(-1)}\n`);
+    await writeFile(join(folder, "trusted.vkey"), `${vkey}\n`);
     return shell(folder, commands ?? "exit 1");
   }
 
@@ -164,6 +174,18 @@ describe.skipIf(missingTools.length > 0)(`a stranger with a receipt${toolsMissin
     expect(await follow(receipt.replace("index 7", "index 6"))).not.toContain("entry: ok");
     const forged = await follow(receipt.replace("\n13\n", "\n14\n"));
     expect(forged).toContain("Signature Verification Failure");
+    expect(forged).not.toContain("entry: ok");
+  });
+
+  test("goes no further with another key, not even one that goes by the same id", async () => {
+    const receipt = receiptOf(trail, 7);
+    const other = formatVerifier(noteSigner(trail.log, randomBytes(32)));
+    expect(await follow(receipt, other)).not.toContain("entry: ok");
+    const [name, id] = trusted.split("+");
+    const alike = [name, id, ...other.split("+").slice(2)].join("+");
+    const printed = await follow(receipt, alike);
+    expect(printed).toContain("Signature Verification Failure");
+    expect(printed).not.toContain("entry: ok");
   });
 });
 
