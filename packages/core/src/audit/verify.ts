@@ -96,6 +96,8 @@ class Verification {
   readonly #intents = new IntentsCheck();
   #before: Before = atBeginning;
   #redacted = 0;
+  /** The first part that is missing without an entry that says why. Where entries were put in or taken out, that is what is wrong. */
+  #unexplained: AuditFailure | null = null;
 
   constructor(
     source: TrailSource,
@@ -133,6 +135,7 @@ class Verification {
       (await this.#checkSigned()) ??
       (await this.#checkEntries()) ??
       (await this.#checkEnd()) ??
+      this.#unexplained ??
       unreadable
     );
   }
@@ -236,7 +239,7 @@ class Verification {
     missing: readonly string[],
     accept: () => void,
   ): Promise<AuditFailure | null> {
-    for (const name of missing) {
+    for (const name of this.#unexplained === null ? missing : []) {
       if (await this.#redactions.explains(seq, name)) {
         this.#redacted += 1;
         continue;
@@ -244,7 +247,7 @@ class Verification {
       // The entry that says so may be among those that the source lacks.
       if (this.#missing.length > 0) continue;
       if (damage !== undefined) return damaged(seq, damage);
-      return inEntry(seq, {
+      this.#unexplained ??= inEntry(seq, {
         check: "parts",
         expected: `${name} there, or an entry that erased it`,
         actual: "neither",

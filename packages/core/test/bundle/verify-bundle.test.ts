@@ -137,6 +137,11 @@ describe("a bundle that was changed is tampered with, and the place is named:", 
       { seq: 21, check: "link" },
     ],
     [
+      "a line behind the last one",
+      { "entries/": (text) => text + text.slice(text.lastIndexOf("\n", text.length - 2) + 1) },
+      { seq: 23, check: "link", expected: "23 entries", actual: "24 entries" },
+    ],
+    [
       "a key",
       { [`keys/${trail.signers[1]?.keyId}.vkey`]: () => `${first}x` },
       { check: "signature" },
@@ -145,6 +150,16 @@ describe("a bundle that was changed is tampered with, and the place is named:", 
     const result = await verify(await changed(changes));
     expect(result).toMatchObject({ verdict: "tampered", firstFailure: failure });
     expect(result.warnings.at(-1)).toMatch(/ is not what SHA256SUMS says/);
+  });
+
+  test("a file behind the last one", async () => {
+    for (const name of ["entries/0000000000000023.jsonl", "parts/0000000000000099.jsonl"]) {
+      const files = [...(await sampleFiles(trail)), { name, content: Buffer.from("{}\n") }];
+      expect(await verify(files)).toMatchObject({
+        verdict: "tampered",
+        firstFailure: { seq: 23, check: "link", actual: name },
+      });
+    }
   });
 
   test("the whole of it, by a trusted key or a kept checkpoint of another trail", async () => {
@@ -173,6 +188,14 @@ describe("a bundle of which something is missing is incomplete, and says what:",
     ],
     ["the README", { "README.md": null }, /^README.md is missing/],
     ["a checkpoint", { "checkpoints/0000000000000005": null }, /^checkpoints\/0+5.txt is missing/],
+    [
+      "the newest checkpoint, and its sum",
+      {
+        "checkpoints/0000000000000023": null,
+        SHA256SUMS: (text) => text.replace(/^.*checkpoints\/0+23.*\n/m, ""),
+      },
+      /^checkpoints\/0+23.txt is missing, the checkpoint that the export is bound to/,
+    ],
     ["the details", { "parts/": null }, /^parts\/0+.jsonl is missing: nothing from entry 0 on/],
     ["the entries", { "entries/": null }, /^Entries from 0 on are missing/],
     [

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { TestDatabase } from "../../../../tooling/postgres.ts";
-import { createStorage, type Storage } from "../../src/index.ts";
+import { createStorage, keepCheckpoints, type Storage } from "../../src/index.ts";
 import { migratedDatabase } from "./support.ts";
 
 const encryptionKey = randomBytes(32).toString("base64");
@@ -71,4 +71,27 @@ test("an instance sees what others append, each entry once and in order", async 
   }
   await done;
   expect(seen).toEqual(Array.from({ length: 40 }, (_, n) => n + 1));
+});
+
+test("what an instance that signs nothing appends is signed by one that does", async () => {
+  const [signing, appending] = [instance(), instance()];
+  const sizes = new Map<number, () => void>();
+  const signed = (size: number) => new Promise<void>((resolve) => sizes.set(size, resolve));
+  const [first, second] = [signed(2), signed(3)];
+  await appending.audit.append({ action: "test.first" });
+  const keeper = keepCheckpoints(signing, {
+    everySeconds: 0.01,
+    onEvent: (event) => {
+      if (event.kind === "signed") sizes.get(event.checkpoint.size)?.();
+    },
+  });
+  try {
+    // At its start; the second entry announces the key.
+    await first;
+    await appending.audit.append({ action: "test.later" });
+    await second;
+    expect(keeper.status()).toMatchObject({ off: null, unsignedEntries: 0 });
+  } finally {
+    await keeper.close();
+  }
 });

@@ -35,7 +35,11 @@ async function isFound(each: Case, changes: readonly Change[]): Promise<boolean>
     verifyTrail(trail.source({ head, ...(!tree && { readTiles: null }) }), input);
   const [before, notes, whole] = [stored(each), notesOf(each), await verified()];
   expect(whole.firstFailure).toBeNull();
-  for (const change of changes) mutate(trail, change);
+  for (const change of changes) {
+    mutate(trail, change);
+    // What stands behind the head came later, and isn't looked at.
+    trail.rows = trail.rows.slice(0, head.size);
+  }
   const verification = await verified();
   const left = notesOf(each);
   // Checkpoints that are gone are missed only by whoever has one of them.

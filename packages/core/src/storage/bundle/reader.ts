@@ -11,7 +11,7 @@ import { genesisHash, type Leaf, leafHash } from "../../audit/leaf.ts";
 import type { TrailHead, TrailSource } from "../../audit/verify.ts";
 import type { StoredCheckpoint } from "../../audit/verify-checkpoints.ts";
 import type { StoredEntry } from "../../audit/verify-entry.ts";
-import type { AuditVerifyInput } from "../../domain/audit-proofs.ts";
+import type { AuditFailure, AuditVerifyInput } from "../../domain/audit-proofs.ts";
 import { throwIfAborted } from "../abort.ts";
 import type { BundleFolder } from "./folder.ts";
 
@@ -45,6 +45,8 @@ export class BundleReader {
   readonly #changed = new Set<string>();
   #head: TrailHead = { size: 0, hash: genesisHash, log: null };
   #keys: readonly string[] = [];
+  /** How many entries were read, those behind the head included. */
+  #found = 0;
 
   /** @param options - for the depth `hashes` the entries are read without their parts */
   constructor(folder: BundleFolder, { signal, depth }: VerifyBundleOptions) {
@@ -63,6 +65,7 @@ export class BundleReader {
       checkpoints: () => this.#checkpoints(),
       readTiles: null,
       missing: () => [...this.#missing],
+      stray: async () => this.#stray(),
     };
   }
 
@@ -121,11 +124,24 @@ export class BundleReader {
       const piece = numberIn(name) === first ? await this.#piece(first, withParts) : notNext(first);
       // First: whoever has got the last entry doesn't come back.
       if (piece.ends !== null) this.#missing.add(piece.ends);
+      this.#found = Math.max(this.#found, first + piece.leaves.length);
       if (piece.leaves.length > 0) yield piece;
       if (piece.ends !== null) return;
       first += piece.leaves.length;
     }
     if (first < this.#head.size) this.#missing.add(notNext(first).ends);
+  }
+
+  /** Entries behind the manifest's last one. A storage goes on growing, a bundle doesn't. */
+  #stray(): AuditFailure | null {
+    const { size } = this.#head;
+    const behind = [...this.#named("entries/"), ...this.#named("parts/")].find(
+      (name) => !(numberIn(name) < Math.max(size, 1)),
+    );
+    if (behind === undefined && this.#found <= size) return null;
+    const actual = behind ?? `${this.#found} entries`;
+    const message = `the bundle holds more than the ${size} entries of its manifest: ${actual}. What is behind them was never part of it`;
+    return { seq: size, check: "link", expected: `${size} entries`, actual, message };
   }
 
   async #piece(first: number, withParts: boolean): Promise<EndingPiece> {
@@ -187,7 +203,12 @@ export class BundleReader {
   async #readManifest(): Promise<BundleManifest | null> {
     const bytes = await this.#read(bundleNames.manifest);
     const manifest = manifestSchema.safeParse(parseJson(bytes ?? Buffer.from("")));
-    if (manifest.success) return manifest.data;
+    if (manifest.success) {
+      const { checkpoint } = manifest.data;
+      if (checkpoint !== null && !this.#folder.names.includes(checkpoint))
+        this.#missing.add(`${checkpoint} is missing, the checkpoint that the export is bound to.`);
+      return manifest.data;
+    }
     this.#missing.add(
       bytes === null
         ? `${bundleNames.manifest} is missing: this is no bundle of an audit trail, or not all of one. What there is of the trail was checked.`

@@ -34,8 +34,8 @@ export interface CheckpointKeeper {
 
 /**
  * Signs a checkpoint of every organisation's trail that this process appends to, some entries or seconds after an append, and hands
- * it to anchors outside of the storage. At its start it takes up what an earlier process left. The trail names the handle's actor
- * where it gets its first signing key.
+ * it to anchors outside of the storage. At its start, and then every `everySeconds`, it takes up what other processes have left unsigned or
+ * unanchored. The trail names the handle's actor where it gets its first signing key.
  *
  * An anchor that is out of reach stops neither appends nor signing: it gets the newest checkpoint of each trail when it is back. Without
  * an encryption key on PostgreSQL nothing is signed, which is told once.

@@ -36,7 +36,7 @@ export type KeeperEvent =
 export interface KeeperStatus {
   /** Why nothing is signed; `null` when checkpoints are. */
   readonly off: string | null;
-  /** Entries that no checkpoint vouches for yet, of all trails that this process appended to or found at its start, and for how long the oldest waits. */
+  /** Entries that no checkpoint vouches for yet, as far as this process knows: those that others append show once it looks again. For how long the oldest waits. */
   readonly unsignedEntries: number;
   readonly unsignedSeconds: number;
   /** As before, of entries that some anchor doesn't vouch for; `null` without an anchor. */
@@ -56,6 +56,8 @@ export interface KeeperSettings {
 const concurrency = 4;
 /** Milliseconds before what failed is tried again. */
 const retryMs = 5000;
+/** Milliseconds between two looks at all trails, at the least. */
+const leastSweepMs = 1000;
 
 /**
  * Signs a checkpoint of each trail that grows, and hands it to the anchors. Nothing that fails here stops an append.
@@ -187,18 +189,22 @@ export class Keeper {
     });
   }
 
-  /** Finds what an earlier process left unsigned or unanchored. Tries until the storage lets it. */
+  /**
+   * Finds what other processes have left unsigned or unanchored: earlier ones at the start, from then on those that append beside this one and
+   * sign nothing, or have died before they did.
+   */
   async #sweep(context: HandleContext): Promise<void> {
     const { signal } = this.#ending;
-    for (;;) {
-      try {
-        return await this.#takeUpAll(context);
-      } catch (error) {
-        if (signal.aborted) return;
-        this.#tellOf(error, null);
-        if (!isRetryable(error)) return;
-      }
-      await sleep(retryMs, undefined, { signal, ref: false }).catch(() => undefined);
+    const sweepMs = Math.max(this.#settings.everyMs, leastSweepMs);
+    while (!signal.aborted && this.#off === null) {
+      const pauseMs = await this.#takeUpAll(context).then(
+        () => sweepMs,
+        (error: unknown) => {
+          if (!signal.aborted) this.#tellOf(error, null);
+          return isRetryable(error) ? retryMs : sweepMs;
+        },
+      );
+      await sleep(pauseMs, undefined, { signal, ref: false }).catch(() => undefined);
     }
   }
 
