@@ -21,6 +21,7 @@ const descriptions = {
     "What is left of the limits (draft-ietf-httpapi-ratelimit-headers-10), for callers from elsewhere.",
   "RateLimit-Policy": "The limits that count this request, for the same.",
   "Retry-After": "Seconds to wait, where the same request can succeed later.",
+  "Accept-Encoding": "That bodies are read only as they are.",
   "WWW-Authenticate": "What is asked of an API key (RFC 6750).",
 } as const;
 
@@ -50,6 +51,7 @@ function headersOf(status: number, config: FastifyContextConfig): AnswerHeader[]
     ...(succeeds ? answerHeaders : []),
     ...(isVersioned && (succeeds || status === 412) ? (["ETag"] as const) : []),
     ...(status === 401 || status === 403 ? (["WWW-Authenticate"] as const) : []),
+    ...(status === 415 ? (["Accept-Encoding"] as const) : []),
     ...(status === 429 || status === 503 ? (["Retry-After"] as const) : []),
     ...(access === "public" ? [] : (["RateLimit", "RateLimit-Policy"] as const)),
     "X-Request-Id",

@@ -70,8 +70,9 @@ export function isNotModified(
   what: string,
   version: string | null,
 ): boolean {
-  if (version !== null) void reply.header("etag", entityTag(version));
+  // First: what isn't understood is answered without a word of the record.
   const conditions = conditionsOf(request);
+  if (version !== null) void reply.header("etag", entityTag(version));
   if (conditions === null) return false;
   const { ifMatch, ifNoneMatch } = conditions;
   check({ ifMatch, ifNoneMatch: null }, what, version);
