@@ -25,6 +25,11 @@ export interface Leaf {
   readonly parts: Readonly<Record<string, string>>;
 }
 
+/** The bytes of a leaf as a buffer, without a copy of them. */
+export function bufferOf(leaf: Uint8Array): Buffer {
+  return Buffer.from(leaf.buffer, leaf.byteOffset, leaf.byteLength);
+}
+
 /** `prev` of the first entry, and the head of an empty trail. */
 export const genesisHash = "0".repeat(64);
 

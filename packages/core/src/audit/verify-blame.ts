@@ -1,13 +1,12 @@
-import { Buffer } from "node:buffer";
 import type { AuditFailure } from "../domain/audit-proofs.ts";
 import { type EntryFailure, inEntry } from "./failure.ts";
+import { bufferOf } from "./leaf.ts";
 import type { AuditProjection } from "./projection.ts";
 import { changedWord } from "./sealed-word.ts";
 
 /** What is wrong with an entry whose bytes aren't those that have this hash, where one word of few was put for another. */
 export function exchangedWord(leaf: Uint8Array, sealedHash: string): EntryFailure | null {
-  const bytes = Buffer.from(leaf.buffer, leaf.byteOffset, leaf.byteLength);
-  const word = changedWord(bytes, sealedHash);
+  const word = changedWord(bufferOf(leaf), sealedHash);
   return word && saidOtherwise("content", word.field, word.stored, word.sealed);
 }
 
@@ -33,7 +32,7 @@ const hashLength = 64;
  * @returns `null` where none stands
  */
 export function prevIn(leaf: Uint8Array): string | null {
-  const text = Buffer.from(leaf.buffer, leaf.byteOffset, leaf.byteLength).toString("latin1");
+  const text = bufferOf(leaf).toString("latin1");
   const start = text.indexOf(linkMark) + linkMark.length;
   const end = start + hashLength;
   return text[end] === '"' ? text.slice(start, end) : null;

@@ -1,8 +1,7 @@
-import { Buffer } from "node:buffer";
 import type { AuditFailure } from "../domain/audit-proofs.ts";
 import { commitment, type EntryPart, saltBytes } from "./commitment.ts";
 import { type EntryFailure, inEntry } from "./failure.ts";
-import { genesisHash, type Leaf, leafHash } from "./leaf.ts";
+import { bufferOf, genesisHash, type Leaf, leafHash } from "./leaf.ts";
 import { parseLeaf } from "./leaf-parse.ts";
 import { type AuditProjection, projectionOf } from "./projection.ts";
 import { exchangedWord, prevIn, saidOtherwise } from "./verify-blame.ts";
@@ -41,7 +40,7 @@ export function checkEntry(
   before: Before,
   log: string | null,
 ): { readonly hash: string; readonly leaf: Leaf } | EntryFailure {
-  const bytes = bytesOf(row);
+  const bytes = bufferOf(row.leaf);
   const leaf = parseLeaf(bytes);
   if (leaf === null) return notCanonical;
   const hash = leafHash(bytes);
@@ -57,7 +56,7 @@ export function checkEntry(
 
 /** Checks only an entry's hash and link, for a fraction of the time. */
 export function checkHashes(row: StoredEntry, before: Before): { hash: string } | EntryFailure {
-  const bytes = bytesOf(row);
+  const bytes = bufferOf(row.leaf);
   const hash = leafHash(bytes);
   const failure = hashFailure(row, hash) ?? seqFailure(row, before);
   if (failure !== null) return failure;
@@ -93,10 +92,6 @@ const notCanonical: EntryFailure = {
   actual: "other bytes",
   words: "its bytes are not the canonical JSON of an entry",
 };
-
-function bytesOf({ leaf }: StoredEntry): Buffer {
-  return Buffer.from(leaf.buffer, leaf.byteOffset, leaf.byteLength);
-}
 
 function hashFailure(row: StoredEntry, hash: string): EntryFailure | null {
   if (row.hash === hash) return null;

@@ -2,7 +2,7 @@ import type { AuditFailure, AuditVerification, AuditVerifyInput } from "../domai
 import { StorageError } from "../errors/storage-error.ts";
 import { keyAnnouncedBy } from "./actions.ts";
 import { type EntryFailure, inEntry, nothingPassed, type Passed } from "./failure.ts";
-import type { Leaf } from "./leaf.ts";
+import { bufferOf, type Leaf } from "./leaf.ts";
 import { parseLeaf } from "./leaf-parse.ts";
 import type { TileReader } from "./tiles.ts";
 import { cutShort, damaged, lastFailure, prevIn } from "./verify-blame.ts";
@@ -187,7 +187,7 @@ class Verification {
     if ("check" in result) return this.#locate(row, next, result);
     const wrong = lastFailure(row, result.hash, this.#source.head);
     if (wrong !== null) return wrong;
-    const bytes = Buffer.from(row.leaf.buffer, row.leaf.byteOffset, row.leaf.byteLength);
+    const bytes = bufferOf(row.leaf);
     if (bytes.toString("latin1", 0, announcement.length) === announcement) {
       const leaf = parseLeaf(bytes);
       if (leaf !== null) this.#announce(leaf);

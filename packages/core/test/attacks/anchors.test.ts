@@ -38,6 +38,22 @@ function short({ verdict, anchoredSize }: AuditVerification): string {
 const tampered = "tampered";
 const unanchored = "unanchored";
 
+/** What each can tell of a trail that is as it was sealed only up to `size`, with the checkpoints up to there. */
+function soundUpTo({ first, second }: Victim, size: number) {
+  const left = [first, second].filter((checkpoint) => checkpoint.size <= size);
+  const kept = (checkpoint: { readonly size: number }) =>
+    checkpoint.size <= size ? `ok ${checkpoint.size}` : tampered;
+  const newest = left.at(-1);
+  const told: Verdicts = {
+    nothing: unanchored,
+    // A key says what it signed, not that this was all.
+    key: newest === undefined ? tampered : `ok ${newest.size}`,
+    first: kept(first),
+    second: kept(second),
+  };
+  return { left, told };
+}
+
 /** Puts changed entries in the trail's place, with those checkpoints that don't tell of it. */
 async function forge({ attacker, victim }: Scene, entries: readonly Entry[], loot: Partial<Loot>) {
   await replace(attacker, "acme", { entries, checkpoints: [], keys: [victim.vkey], ...loot });
@@ -68,17 +84,9 @@ describeAttacks("a trail that was made to fit anew", (scene) => {
         const all = { nothing: tampered, key: tampered, first: tampered, second: tampered };
         expect(await verdicts(scene)).toEqual(all);
       }
-      const left = [first, second].filter(({ size }) => size <= at);
+      const { left, told } = soundUpTo(victim, at);
       await forge(scene, forged, { checkpoints: left });
-      const kept = ({ size }: { size: number }) => (size <= at ? `ok ${size}` : tampered);
-      const newest = left.at(-1);
-      expect(await verdicts(scene)).toEqual({
-        nothing: unanchored,
-        // A key says what it signed, not that this was all.
-        key: newest === undefined ? tampered : `ok ${newest.size}`,
-        first: kept(first),
-        second: kept(second),
-      });
+      expect(await verdicts(scene)).toEqual(told);
     });
   }
 
@@ -86,20 +94,12 @@ describeAttacks("a trail that was made to fit anew", (scene) => {
     const { victim, entries } = scene;
     const { first, second } = victim;
     const size = typeof end === "number" ? end : victim[end].size;
-    const left = [first, second].filter((checkpoint) => checkpoint.size <= size);
+    const { left, told } = soundUpTo(victim, size);
     await forge(scene, entries.slice(0, size), {
       checkpoints: left,
       ...(left.length === 0 && { keys: [] }),
     });
-    const kept = (checkpoint: { size: number }) =>
-      checkpoint.size <= size ? `ok ${checkpoint.size}` : tampered;
-    const newest = left.at(-1);
-    expect(await verdicts(scene)).toEqual({
-      nothing: unanchored,
-      key: newest === undefined ? tampered : `ok ${newest.size}`,
-      first: kept(first),
-      second: kept(second),
-    });
+    expect(await verdicts(scene)).toEqual(told);
     if (left.length === 2) return;
     await forge(scene, entries.slice(0, size), { checkpoints: [first, second] });
     expect((await verify(scene.attacker.options, "acme")).verdict).toBe(tampered);

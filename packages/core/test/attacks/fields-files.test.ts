@@ -1,47 +1,29 @@
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { type AuditVerification, StorageError } from "../../src/index.ts";
-import { legs, type Target } from "../support/legs.ts";
 import { sampled } from "../support/sampled.ts";
 import { FileAttacker, withSum } from "./file-attacker.ts";
-import { makeVictim, places, type Victim, verify } from "./victim.ts";
+import { placeOn } from "./scene.ts";
+import { places, verify } from "./victim.ts";
 
 /* Every file of an organisation is changed, byte by byte; and what has a checksum also with the checksum made anew, field by field. */
 
 describe("a changed file", () => {
-  let target: Target;
-  let victim: Victim;
-  let attacker: FileAttacker;
-  let restore: () => Promise<void>;
-
-  beforeAll(async () => {
-    const leg = legs.find(({ name }) => name === "files");
-    if (leg === undefined) throw new Error("no files");
-    target = await leg.open();
-    victim = await makeVictim(target.options, "acme");
-    attacker = new FileAttacker(target.options);
-    restore = await attacker.save("acme");
-  }, 120_000);
-
-  afterEach(() => restore());
-
-  afterAll(async () => {
-    await attacker.logout();
-    await target.close();
-  });
+  const place = placeOn("files", (options) => new FileAttacker(options));
+  afterEach(() => place.restore());
 
   /** What verification says; `CORRUPTION` and why, when the files can't even be opened. */
   async function verdict(): Promise<Pick<AuditVerification, "verdict" | "firstFailure"> | string> {
     try {
-      return await verify(target.options, victim.orgId);
+      return await verify(place.attacker.options, "acme");
     } catch (error) {
       if (StorageError.is(error, "CORRUPTION")) return error.message;
       throw error;
     }
   }
 
-  const path = (name: string) => join(attacker.folder("acme"), name);
+  const path = (name: string) => join(place.attacker.folder("acme"), name);
 
   /** The entry that a byte belongs to, where it is known. */
   const entryAt: Readonly<Record<string, (bytes: Buffer, at: number) => number | null>> = {
@@ -69,7 +51,7 @@ describe("a changed file", () => {
   };
 
   test("is one that a rule is given for, and every file has one", async () => {
-    const names = (await readdir(attacker.folder("acme"))).filter(
+    const names = (await readdir(place.attacker.folder("acme"))).filter(
       (name) => !/^journal-/.test(name),
     );
     expect(names.sort()).toEqual(Object.keys(files).sort());

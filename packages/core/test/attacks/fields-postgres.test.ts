@@ -1,8 +1,8 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { legs, type Target } from "../support/legs.ts";
+import { afterEach, describe, expect, test } from "vitest";
 import { sampled } from "../support/sampled.ts";
 import { PostgresAttacker } from "./postgres-attacker.ts";
-import { makeVictim, places, type Victim, verify } from "./victim.ts";
+import { placeOn } from "./scene.ts";
+import { places, verify } from "./victim.ts";
 
 /* Every column of every table of the trail, as the catalogue has it, is changed in every way that its type allows. */
 
@@ -140,26 +140,8 @@ type Attacked = {
 };
 
 describe("a changed column of PostgreSQL", () => {
-  let target: Target;
-  let victim: Victim;
-  let attacker: PostgresAttacker;
-  let restore: () => Promise<void>;
-
-  beforeAll(async () => {
-    const leg = legs.find(({ name }) => name === "PostgreSQL");
-    if (leg === undefined) throw new Error("no PostgreSQL");
-    target = await leg.open();
-    victim = await makeVictim(target.options, "acme");
-    attacker = await PostgresAttacker.login(target.options);
-    restore = await attacker.save("acme");
-  }, 120_000);
-
-  afterEach(() => restore());
-
-  afterAll(async () => {
-    await attacker.logout();
-    await target.close();
-  });
+  const place = placeOn("PostgreSQL", (options) => PostgresAttacker.login(options));
+  afterEach(() => place.restore());
 
   /** Rows to attack: of entries one in a tile, one behind it and the last. */
   const rowsOf: Readonly<Record<string, string>> = {
@@ -171,7 +153,7 @@ describe("a changed column of PostgreSQL", () => {
   };
 
   test("is one that a rule is given for, and every column has one", () => {
-    const columns = attacker.tables.map(({ name, columns: all }) => [
+    const columns = place.attacker.tables.map(({ name, columns: all }) => [
       name,
       all.map((column) => column.name).sort(),
     ]);
@@ -187,7 +169,7 @@ describe("a changed column of PostgreSQL", () => {
       test(`${table}.${column}`, async () => {
         const type = typeOf(table, column);
         const length = type === "bytea" ? `length(t."${column}")` : `length(t."${column}"::text)`;
-        const rows = await attacker.query<Attacked>(
+        const rows = await place.attacker.query<Attacked>(
           `SELECT t.ctid::text, to_jsonb(t) ->> 'seq' AS seq, coalesce(${length}, 0) AS length
            FROM ${table} AS t WHERE org_id = 'acme' AND ${rowsOf[table] ?? "true"} ORDER BY ctid`,
         );
@@ -200,7 +182,7 @@ describe("a changed column of PostgreSQL", () => {
       }, 300_000);
 
   function typeOf(table: string, column: string): string {
-    const columns = attacker.tables.find(({ name }) => name === table)?.columns ?? [];
+    const columns = place.attacker.tables.find(({ name }) => name === table)?.columns ?? [];
     return columns.find(({ name }) => name === column)?.type ?? "";
   }
 
@@ -212,7 +194,7 @@ describe("a changed column of PostgreSQL", () => {
     rule: Rule,
   ): Promise<0 | 1> {
     const c = `"${column}"`;
-    const [changed] = await attacker
+    const [changed] = await place.attacker
       .query<{ ctid: string; old: string }>(
         `WITH old AS (SELECT ctid, ${c} FROM ${table} WHERE ctid = '${row.ctid}')
          UPDATE ${table} AS t SET ${c} = ${edit.replaceAll("$c", `old.${c}`)} FROM old
@@ -225,7 +207,7 @@ describe("a changed column of PostgreSQL", () => {
       });
     if (changed === undefined) return 0;
     const what = `${table}.${column} of ${row.seq ?? row.ctid}: ${edit}`;
-    const { verdict, firstFailure } = await verify(target.options, victim.orgId);
+    const { verdict, firstFailure } = await verify(place.attacker.options, "acme");
     if (typeof rule === "object") {
       // No instant that anybody wrote: where it is read, the record can't be.
       const unreadable = edit.startsWith("'infinity'") && verdict === "tampered";
@@ -237,7 +219,7 @@ describe("a changed column of PostgreSQL", () => {
       if (rule === "located" && row.seq !== null)
         expect(firstFailure?.seq, `${what}: ${firstFailure?.message}`).toBe(Number(row.seq));
     }
-    const [back] = await attacker.query<{ ctid: string }>(
+    const [back] = await place.attacker.query<{ ctid: string }>(
       `UPDATE ${table} SET ${c} = $1 WHERE ctid = '${changed.ctid}' RETURNING ctid::text`,
       [changed.old],
     );
@@ -246,7 +228,7 @@ describe("a changed column of PostgreSQL", () => {
   }
 
   test("leaves nothing behind", async () => {
-    expect(await verify(target.options, victim.orgId)).toMatchObject({
+    expect(await verify(place.attacker.options, "acme")).toMatchObject({
       verdict: "unanchored",
       firstFailure: null,
     });

@@ -205,7 +205,7 @@ export class BundleReader {
     const manifest = manifestSchema.safeParse(parseJson(bytes ?? Buffer.from("")));
     if (manifest.success) {
       const { checkpoint } = manifest.data;
-      if (checkpoint !== null && !this.#folder.names.includes(checkpoint))
+      if (!this.#folder.names.includes(checkpoint))
         this.#missing.add(`${checkpoint} is missing, the checkpoint that the export is bound to.`);
       return manifest.data;
     }

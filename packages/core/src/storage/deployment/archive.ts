@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import { z } from "zod";
+import { bufferOf } from "../../audit/leaf.ts";
 import { invalid, StorageError } from "../../errors/storage-error.ts";
 import type { AuditPart, AuditRow, ColumnValue, StoredRecord } from "../backend.ts";
 import { type TableName, type TableSpec, tables } from "../tables.ts";
@@ -64,7 +65,7 @@ export function encodeRecord(table: TableName, record: StoredRecord): string {
 
 /** An entry: the bytes that are hashed as text, and the parts they commit to. @throws StorageError `CORRUPTION` when they aren't UTF-8 */
 export function encodeEntry({ seq, hash, leaf, parts }: AuditRow): string {
-  const bytes = Buffer.from(leaf.buffer, leaf.byteOffset, leaf.byteLength);
+  const bytes = bufferOf(leaf);
   const text = bytes.toString("utf8");
   if (!Buffer.from(text).equals(bytes)) {
     throw new StorageError(

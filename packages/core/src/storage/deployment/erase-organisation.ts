@@ -1,8 +1,8 @@
 import type { AuditEntry } from "../../domain/audit.ts";
 import { invalid, StorageError } from "../../errors/storage-error.ts";
 import type { CallContext } from "../backend.ts";
-import { keepClosed } from "../domains/closed-mark.ts";
 import type { HandleContext } from "../domains/context.ts";
+import { keepClosed } from "./closed-mark.ts";
 import { deploymentOrgId, isOwnOrganisation, ownTrail } from "./own-trail.ts";
 
 /** How an erasure goes. */

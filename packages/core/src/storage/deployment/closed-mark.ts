@@ -1,9 +1,9 @@
 import { newToken } from "../../crypto/api-token.ts";
 import type { CallContext } from "../backend.ts";
-import { keyRef } from "./api-key-records.ts";
-import type { HandleContext } from "./context.ts";
-import { putRecord } from "./record-verbs.ts";
-import { runTransaction } from "./run-transaction.ts";
+import { keyRef } from "../domains/api-key-records.ts";
+import type { HandleContext } from "../domains/context.ts";
+import { putRecord } from "../domains/record-verbs.ts";
+import { runTransaction } from "../domains/run-transaction.ts";
 
 const markId = "closed";
 
