@@ -1,3 +1,4 @@
+export { redactionFilter } from "./audit/actions.ts";
 export { KeyRing, type SecretPlace } from "./crypto/key-ring.ts";
 export { Secret } from "./crypto/secret.ts";
 export { type Actor, type ActorType, actorTypes, systemActor } from "./domain/actor.ts";
@@ -25,6 +26,7 @@ export {
   type AuditTarget,
   auditOutcomes,
   auditRisks,
+  type SealedAuditEntry,
 } from "./domain/audit.ts";
 export {
   type AuditExport,

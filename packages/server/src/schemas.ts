@@ -218,8 +218,17 @@ export const auditEntry = z
     risk: z.enum(auditRisks).nullable(),
     correlationId: z.string().nullable(),
     occurredAt: instant.nullable(),
-    details: json.nullable(),
-    parts: z.record(z.string(), z.string()).describe("Commitments to the parts."),
+    parts: z.record(z.string(), z.string()).describe("Commitments to the parts, by name."),
+    details: json
+      .nullable()
+      .describe(
+        "`null` when none were given, or none are left; a `null` that was given is in `parts`.",
+      ),
+    redacted: z
+      .boolean()
+      .describe(
+        "Whether a part is gone that the entry commits to. The entry that says so: `?action=audit.redacted&correlationId=audit_part/SEQ/details`.",
+      ),
   })
   .meta({ id: "AuditEntry" }) satisfies z.ZodType<AuditEntry>;
 

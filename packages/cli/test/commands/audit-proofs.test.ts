@@ -172,7 +172,15 @@ describe.each(eachWay)("the trail on %s", (_name, open) => {
     expect(said).toMatch(
       new RegExp(`^the details of entry ${seq} are erased; entry \\d+ says so\n$`),
     );
-    expect(await ok("show", seq)).toMatch(/\ndetails: +null, or erased\n$/);
+    const [, by] = /entry (\d+) says so/.exec(said) ?? [];
+    expect(await ok("show", seq)).toMatch(
+      new RegExp(`\ndetails: redacted by entry ${by} \\(\\S+Z\\)\n$`),
+    );
+    expect(await ok("show", String(by))).toMatch(/\ndetails: \{\n {2}"reason": "asked"\n\}\n$/);
+    expect(await json("show", seq)).toMatchObject({ details: null, redacted: true });
+    expect(await ok("list", "--action", "audit.*", "--oldest-first")).toMatch(
+      new RegExp(`\n${seq} .* audit.exported +redacted +audit:csv\n${by} .* audit.redacted +yes +`),
+    );
     expect(await ok("verify")).toMatch(/\nerased: +1\n/);
     const none = await place.run(["audit", "redact", "0", "--reason", "asked", "--yes"]);
     expect(none).toMatchObject({ code: 4, stdout: "" });

@@ -41,7 +41,7 @@ describe.each(eachWay)("audit on %s", (_name, open) => {
     );
     const { stdout } = await place.run(["audit", "list", "--limit", "1"]);
     expect(stdout).toMatch(
-      /^SEQ +SEALED +ACTOR +OUTCOME +ACTION +TARGET\n2 +\S+Z +system:\w+ +success +memory\.set +memory:c\n$/,
+      /^SEQ +SEALED +ACTOR +OUTCOME +ACTION +DETAILS +TARGET\n2 +\S+Z +system:\w+ +success +memory\.set +memory:c\n$/,
     );
     expect((await place.run(["audit", "list", "--from", "yesterday"])).code).toBe(2);
   });
@@ -84,5 +84,21 @@ describe("a trail that was tampered with", () => {
     expect(code).toBe(7);
     expect(stderr).toMatch(/^codespar: [^\n]+\n$/);
     if (stdout !== "") expect(JSON.parse(stdout)).toMatchObject({ verdict: "tampered" });
+  });
+
+  it("has details that are gone, which no entry says", async () => {
+    await using cli = await cliInNewFolder();
+    const directory = join(cli.folder, ".codespar");
+    {
+      await using storage = createStorage("default", { directory });
+      await storage.audit.append({ action: "user.created", details: { mail: "ada@example.org" } });
+    }
+    const parts = join(directory, "orgs", "default", "audit_parts.jsonl");
+    await writeFile(parts, (await readFile(parts, "utf8")).replace(/[^\n]/g, " "));
+    const env = { DATABASE_URL: undefined, CODESPAR_STORAGE_DIR: directory };
+    expect((await runHere(["audit", "show", "0"], env)).stdout).toMatch(
+      /\ndetails: redacted, and no entry says so\. Run: codespar audit verify\n$/,
+    );
+    expect((await runHere(["audit", "verify"], env)).code).toBe(7);
   });
 });

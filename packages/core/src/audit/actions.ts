@@ -28,6 +28,17 @@ export function redactionOf(
   return { action: redacted, target: { type: "audit_part", id: `${seq}/${part}` } };
 }
 
+/** The part that entries have. */
+export const detailsPart = "details";
+
+/**
+ * The filter by which {@link Audit.list} finds the entries that say that the details of the one at `seq` were erased: the oldest of them is the one
+ * that erased them. None is there while they are.
+ */
+export function redactionFilter(seq: number): { action: string; correlationId: string } {
+  return { action: redacted, correlationId: `audit_part/${seq}/${detailsPart}` };
+}
+
 /** Which part an entry says was erased; `null` when it says no such thing. */
 export function erasedBy({ action, target }: Said): { seq: number; part: string } | null {
   if (action !== redacted || target?.type !== "audit_part") return null;

@@ -25,6 +25,7 @@ const columns: Readonly<Record<string, (entry: AuditEntry) => string | number | 
   risk: (entry) => entry.risk,
   correlation_id: (entry) => entry.correlationId,
   details: (entry) => (entry.details === null ? null : JSON.stringify(entry.details)),
+  redacted: (entry) => String(entry.redacted),
   hash: (entry) => entry.hash,
   prev: (entry) => entry.prev,
 };

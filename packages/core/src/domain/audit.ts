@@ -79,11 +79,19 @@ export interface AuditEntry {
   readonly risk: AuditRisk | null;
   readonly correlationId: string | null;
   readonly occurredAt: string | null;
-  /** `null` when none were given; a stored `null` shows in `parts`. */
-  readonly details: JsonValue | null;
   /** The names of the parts the entry commits to, and their commitments. */
   readonly parts: Readonly<Record<string, string>>;
+  /** `null` when none were given, or none are left; a `null` that was given shows in `parts`. */
+  readonly details: JsonValue | null;
+  /**
+   * Whether a part is gone that the entry commits to, as after {@link Audit.redact}. Which entry says so is for {@link redactionFilter} to
+   * find; that there is one, for {@link Audit.verify} to check.
+   */
+  readonly redacted: boolean;
 }
+
+/** What the hashed bytes of an entry say: all of it but what is in its parts, or was. */
+export type SealedAuditEntry = Omit<AuditEntry, "details" | "redacted">;
 
 /** What narrows a listing of the trail. All given must match. */
 export interface AuditFilter {

@@ -128,7 +128,7 @@ describeEachBackend("an exported trail", (backend) => {
     expect(mediaType).toBe("text/csv; charset=utf-8; header=present");
     const csv = await textOf({ mediaType, ...exported });
     expect(csv.split("\r\n")[0]).toBe(
-      "seq,id,sealed_at,occurred_at,actor_type,actor_id,action,outcome,target_type,target_id,agent_id,agent_run,agent_model,project,risk,correlation_id,details,hash,prev",
+      "seq,id,sealed_at,occurred_at,actor_type,actor_id,action,outcome,target_type,target_id,agent_id,agent_run,agent_model,project,risk,correlation_id,details,redacted,hash,prev",
     );
     expect(csv).toContain(
       `,user,'@ada,deploy.started,success,shell,"'=HYPERLINK(""http://evil.example"";""x"")",'+1,'-1,"m,é",,,'\uff1dA1,"{""text"":""a \\""b\\"",\\nc""}",`,

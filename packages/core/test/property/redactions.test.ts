@@ -116,7 +116,7 @@ test("on files, whatever is redacted leaves the trail valid and all receipts goo
     expect(await reopened.audit.verify({ trustedKeys })).toMatchObject(expected);
     for (const [i, entry] of entries.entries()) {
       const { seq } = entry;
-      const left = redacted.has(seq) ? { ...entry, details: null } : entry;
+      const left = redacted.has(seq) ? { ...entry, details: null, redacted: true } : entry;
       expect(await reopened.audit.get(seq)).toEqual(left);
       const proof = await reopened.audit.prove(seq);
       for (const receipt of [receipts[i] ?? "", proof.receipt])

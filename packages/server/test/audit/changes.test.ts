@@ -72,7 +72,8 @@ describeServed("redaction", (server) => {
     expect(redaction).toMatchObject({ status: 201, headers: { location: "/api/audit/3" } });
     expect(redaction.json).toMatchObject({ seq: 3, action: "audit.redacted" });
     const after = await get("/2");
-    expect(after.json).toEqual({ ...bodyOf(before), details: null });
+    expect(after.json).toEqual({ ...bodyOf(before), details: null, redacted: true });
+    expect(bodyOf(before)).toMatchObject({ redacted: false });
     expect((await get("/2/proof?size=3")).text).toBe(proof.text);
     expect((await get("")).text).not.toContain(secret);
     expect((await get("/verify")).json).toMatchObject({ verdict: "unanchored", redacted: 1 });

@@ -60,6 +60,21 @@ describeServed("the event stream", (server) => {
     expect(await from("?lastEventId=0", { "last-event-id": "3" })).toEqual(sealed[4]);
   });
 
+  it("gives what is left of an entry whose details were erased", async () => {
+    const org = freshId("org");
+    const { seq } = await trailOf(org).append({ ...entry, details: { mail: "ada@example.org" } });
+    await trailOf(org).redact(seq, "asked for");
+    await using client = await connect(server.origin, {
+      query: "?lastEventId=-1",
+      headers: { "x-org-id": org },
+    });
+    await client.next();
+    const event = JSON.parse((await client.next())?.data ?? "") as AuditEntry;
+    expect(event).toMatchObject({ seq, details: null, redacted: true });
+    const saysSo = JSON.parse((await client.next())?.data ?? "") as AuditEntry;
+    expect(saysSo).toMatchObject({ action: "audit.redacted", redacted: false });
+  });
+
   it("keeps its place although nothing has come yet, on an empty trail too", async () => {
     const org = freshId("org");
     const headers = { "x-org-id": org };

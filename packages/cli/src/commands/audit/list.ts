@@ -40,10 +40,15 @@ async function listAudit(flags: ListFlags, command: Command): Promise<void> {
     printPages(
       { all: flags.all === true, json: context.json, cursor: start },
       (cursor) => store.audit.list({ ...query, ...(cursor && { cursor }) }),
-      ["SEQ", "SEALED", "ACTOR", "OUTCOME", "ACTION", "TARGET"],
+      ["SEQ", "SEALED", "ACTOR", "OUTCOME", "ACTION", "DETAILS", "TARGET"],
       cells,
     ),
   );
+}
+
+function detailsOf({ redacted, parts }: AuditEntry): string {
+  if (redacted) return "redacted";
+  return "details" in parts ? "yes" : "";
 }
 
 function cells(entry: AuditEntry): string[] {
@@ -54,6 +59,7 @@ function cells(entry: AuditEntry): string[] {
     shown(`${entry.actor.type}:${entry.actor.id}`),
     entry.outcome,
     shown(entry.action),
+    detailsOf(entry),
     shown(target),
   ];
 }

@@ -1,4 +1,4 @@
-import type { AuditEntry } from "@codespar/core";
+import type { AuditEntry, SealedAuditEntry } from "@codespar/core";
 import type { Command } from "commander";
 import { contextOf } from "../../context.ts";
 import { exitCodes } from "../../exit-codes.ts";
@@ -7,6 +7,7 @@ import { withExamples } from "../../help.ts";
 import { columns, jsonText, print, shown } from "../../output.ts";
 import { abortOnSignals } from "../../signals.ts";
 import { withStore } from "../../store/open-store.ts";
+import type { Store } from "../../store/store.ts";
 import { parseCount } from "../../values.ts";
 
 /** `codespar audit show SEQ` */
@@ -22,16 +23,20 @@ export function addAuditShow(audit: Command): void {
 async function showEntry(seq: number, _flags: object, command: Command): Promise<void> {
   const context = contextOf(command);
   const signal = abortOnSignals();
-  const entry = await withStore(context, "read", (store) => store.audit.get(seq, { signal }));
+  const [entry, details] = await withStore(context, "read", async (store) => {
+    const found = await store.audit.get(seq, { signal });
+    const more = found === null || context.json ? "" : await detailsText(found, store, signal);
+    return [found, more];
+  });
   if (context.json) await print(jsonText(entry));
   if (entry === null)
     throw new CommandFailure(exitCodes.notFound, `The trail has no entry ${seq} yet.`);
-  if (!context.json) await print(entryText(entry));
+  if (!context.json) await print(`${entryText(entry)}${details}`);
 }
 
-/** An entry for people: a line for each thing that it says. */
-export function entryText(entry: AuditEntry): string {
-  const { target, agent, details } = entry;
+/** What was hashed of an entry, for people: a line for each thing that it says. */
+export function entryText(entry: SealedAuditEntry): string {
+  const { target, agent } = entry;
   const rows: [string, string | null][] = [
     ["entry", String(entry.seq)],
     ["id", entry.id],
@@ -51,10 +56,20 @@ export function entryText(entry: AuditEntry): string {
   const lines = rows.flatMap(([name, value]) =>
     value === null ? [] : [[`${name}:`, shown(value)]],
   );
-  return [...columns(lines), ...detailLines(entry, details)].join("\n");
+  return columns(lines).join("\n");
 }
 
-function detailLines({ parts }: AuditEntry, details: AuditEntry["details"]): string[] {
-  if (details !== null) return [`details: ${jsonText(details, 2)}`];
-  return "details" in parts ? ["details: null, or erased"] : [];
+/** A line about an entry's details; for those that are gone, with the entry that says so. */
+async function detailsText(
+  { seq, parts, details, redacted, sealedAt }: AuditEntry,
+  { audit }: Store,
+  signal: AbortSignal,
+): Promise<string> {
+  if (!redacted) return "details" in parts ? `\ndetails: ${jsonText(details, 2)}` : "";
+  const { redactionFilter } = await import("@codespar/core");
+  const query = { ...redactionFilter(seq), from: sealedAt, order: "asc", limit: 1 } as const;
+  const [by] = (await audit.list({ ...query, signal })).items;
+  return by === undefined
+    ? "\ndetails: redacted, and no entry says so. Run: codespar audit verify"
+    : `\ndetails: redacted by entry ${by.seq} (${by.sealedAt})`;
 }

@@ -3,9 +3,9 @@ import { leafHash } from "../../audit/leaf.ts";
 import { parseLeaf } from "../../audit/leaf-parse.ts";
 import { verifyReceipt as checkReceipt, parseReceipt } from "../../audit/receipt.ts";
 import { NoteError, openNote, parseNote, parseVerifier } from "../../audit/signed-note.ts";
-import type { AuditEntry } from "../../domain/audit.ts";
+import type { SealedAuditEntry } from "../../domain/audit.ts";
 import { invalid, StorageError } from "../../errors/storage-error.ts";
-import { showEntry } from "../domains/audit-entries.ts";
+import { showSealed } from "../domains/audit-entries.ts";
 import { checkVerifyInput } from "../domains/audit-verification.ts";
 
 /** What a receipt proves. */
@@ -20,8 +20,8 @@ export interface VerifiedReceipt {
   readonly size: number;
   /** Those of the trusted keys that signed it. */
   readonly signedBy: readonly string[];
-  /** The entry, without its details: only what was hashed is proven. `null` when the receipt doesn't carry it. */
-  readonly entry: AuditEntry | null;
+  /** What was hashed of the entry: nothing else is proven, nor whether its details are still there. `null` when the receipt doesn't carry it. */
+  readonly entry: SealedAuditEntry | null;
 }
 
 /**
@@ -64,9 +64,9 @@ export function verifyReceipt(
   }
 }
 
-function entryOf(bytes: Buffer, hash: string): AuditEntry {
+function entryOf(bytes: Buffer, hash: string): SealedAuditEntry {
   if (parseLeaf(bytes) === null) throw new NoteError("what it carries is no entry");
-  return showEntry({ leaf: bytes.toString("utf8"), hash }, []);
+  return showSealed({ leaf: bytes.toString("utf8"), hash });
 }
 
 function checkInput(receipt: unknown, options: unknown): void {

@@ -1,11 +1,11 @@
 import { Buffer } from "node:buffer";
 import { v7 as uuidv7 } from "uuid";
-import { ownActions } from "../../audit/actions.ts";
+import { detailsPart, ownActions } from "../../audit/actions.ts";
 import { joinLeaf, type PreparedEntry, prepareEntry, type SealedLeaf } from "../../audit/entry.ts";
 import { genesisHash, type Leaf } from "../../audit/leaf.ts";
 import type { EntryContent } from "../../audit/leaf-text.ts";
 import type { Actor } from "../../domain/actor.ts";
-import type { AuditEntry, AuditInput } from "../../domain/audit.ts";
+import type { AuditEntry, AuditInput, SealedAuditEntry } from "../../domain/audit.ts";
 import { limits } from "../../domain/limits.ts";
 import type { JsonValue } from "../../domain/memory.ts";
 import { auditInputSchema } from "../../domain/schemas.ts";
@@ -64,13 +64,27 @@ function sized(entry: PreparedEntry): PreparedEntry {
   );
 }
 
-/** Shows a sealed entry. */
-export function showEntry(
-  sealed: { readonly leaf: string; readonly hash: string },
-  parts: readonly AuditPart[],
-): AuditEntry {
+/** Shows a sealed entry with the parts of it that are there. */
+export function showEntry(sealed: SealedBytes, parts: readonly AuditPart[]): AuditEntry {
+  const entry = showSealed(sealed);
+  const bodies = new Map(parts.map(({ name, body }) => [name, body]));
+  const details = bodies.get(detailsPart);
+  return {
+    ...entry,
+    details: details === undefined ? null : (JSON.parse(details) as JsonValue),
+    redacted: Object.keys(entry.parts).some((name) => !bodies.has(name)),
+  };
+}
+
+/** An entry's bytes and their hash. */
+interface SealedBytes {
+  readonly leaf: string;
+  readonly hash: string;
+}
+
+/** Shows what was hashed of an entry. */
+export function showSealed(sealed: SealedBytes): SealedAuditEntry {
   const leaf = JSON.parse(sealed.leaf) as Leaf;
-  const details = parts.find((part) => part.name === "details");
   return {
     seq: leaf.seq,
     id: leaf.id,
@@ -87,7 +101,6 @@ export function showEntry(
     risk: leaf.risk ?? null,
     correlationId: leaf.corr ?? null,
     occurredAt: leaf.occurred ?? null,
-    details: details === undefined ? null : (JSON.parse(details.body) as JsonValue),
     parts: leaf.parts,
   };
 }

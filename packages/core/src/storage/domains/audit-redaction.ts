@@ -1,4 +1,4 @@
-import { redactionOf } from "../../audit/actions.ts";
+import { detailsPart, redactionFilter, redactionOf } from "../../audit/actions.ts";
 import type { Leaf } from "../../audit/leaf.ts";
 import type { AuditEntry } from "../../domain/audit.ts";
 import { limits } from "../../domain/limits.ts";
@@ -11,9 +11,6 @@ import { rowAt, showRow } from "./audit-reading.ts";
 import { beginCall, type HandleContext } from "./context.ts";
 import { commitOn } from "./trail-signal.ts";
 
-/** The one part that entries have. */
-const part = "details";
-
 /** Erasing of details. */
 export function auditRedaction(context: HandleContext): Pick<Audit, "redact"> {
   return {
@@ -25,9 +22,10 @@ export function auditRedaction(context: HandleContext): Pick<Audit, "redact"> {
         row === null ? undefined : (JSON.parse(Buffer.from(row.leaf).toString()) as Leaf);
       if (row === null || sealed === undefined)
         throw new StorageError("NOT_FOUND", `The trail has no entry ${seq}.`);
-      if (!Object.hasOwn(sealed.parts, part))
+      if (!Object.hasOwn(sealed.parts, detailsPart))
         throw new StorageError("NOT_FOUND", `Entry ${seq} was sealed without details.`);
-      if (!row.parts.some(({ name }) => name === part)) return erasedEarlier(context, row, call);
+      if (!row.parts.some(({ name }) => name === detailsPart))
+        return erasedEarlier(context, row, call);
       return erase(context, row, reason, call);
     },
   };
@@ -40,9 +38,16 @@ async function erase(
   reason: string,
   call: CallContext,
 ): Promise<AuditEntry> {
-  const said = { ...redactionOf(seq, part), correlationId: correlationOf(seq) };
+  // The trail can't be searched by target.
+  const { correlationId } = redactionFilter(seq);
+  const said = { ...redactionOf(seq, detailsPart), correlationId };
   const entry = automaticEntry(context.actor, said, { reason });
-  const commit = { checks: [], writes: [], appends: [entry], erasures: [{ seq, name: part }] };
+  const commit = {
+    checks: [],
+    writes: [],
+    appends: [entry],
+    erasures: [{ seq, name: detailsPart }],
+  };
   const [sealed] = (await commitOn(context, commit, call)).appends;
   if (sealed === undefined) throw new TypeError("the backend sealed nothing");
   return showEntry(sealed, entry.parts);
@@ -54,17 +59,11 @@ async function erasedEarlier(
   { seq }: AuditRow,
   call: CallContext,
 ): Promise<AuditEntry> {
-  const { action } = redactionOf(seq, part);
-  const filter = { action, correlationId: correlationOf(seq) };
-  const [row] = await backend.listAudit(orgId, { filter, limit: 1, order: "asc" }, call);
+  const query = { filter: redactionFilter(seq), after: seq, limit: 1, order: "asc" } as const;
+  const [row] = await backend.listAudit(orgId, query, call);
   if (row !== undefined) return showRow(row);
   throw new StorageError(
     "CORRUPTION",
     `The details of entry ${seq} are missing, and no entry says that they were erased. Run: codespar audit verify`,
   );
-}
-
-/** By which the entry is found again: the trail can't be searched by target. */
-function correlationOf(seq: number): string {
-  return `audit_part/${seq}/${part}`;
 }
