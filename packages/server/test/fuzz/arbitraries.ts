@@ -1,6 +1,10 @@
+import { deploymentOrgId } from "@codespar/core";
 import fc from "fast-check";
 import type { Description, Operation } from "../support/contract.ts";
 import { bodySchemaOf, type Schema, sampleOf } from "../support/samples.ts";
+
+/** The organisation that is attacked: its key is used, where it may. */
+export const fuzzedOrgId = "fuzzed";
 
 /** A request as it goes out: headers and body are bytes, the body in pieces. */
 export interface Attack {
@@ -19,6 +23,7 @@ const nasty = [
   ".",
   "..",
   "../../etc/passwd",
+  deploymentOrgId,
   "__proto__",
   "constructor",
   "toString",
@@ -212,7 +217,7 @@ const headers = fc.dictionary(
       "bytes=0-1",
       "DELETE",
       "-1",
-      "fuzzed",
+      fuzzedOrgId,
       "text/csv",
     ),
     text.map((value) => value.toWellFormed().replace(/[^\x20-\x7e\xa0-\xff]/g, "")),
@@ -233,13 +238,16 @@ export function attacks(
     fc.constantFrom("x", "__proto__", "limit", ...known.map(({ name }) => name)),
     escaped,
   );
+  const required = known.filter((each) => each.required === true);
   const schema = bodySchemaOf(operation);
   const valid = schema === undefined ? fc.constant("{}") : mutated(description, schema);
   return fc
     .record({
       ids: fc.tuple(...names.map(() => sometimes(escaped, "known"))),
+      complete: fc.oneof({ weight: 4, arbitrary: fc.constant(true) }, fc.constant(false)),
       query: sometimes(fc.array(fc.tuple(queryName, escaped), { maxLength: 3 }), []),
       headers: sometimes(headers, {}),
+      orgId: seldom(fc.constant(fuzzedOrgId)),
       json: fc.oneof({ weight: 4, arbitrary: valid }, { weight: 1, arbitrary: strangeJson }),
       bytes: seldom(bytesOf),
       contentType: seldom(contentTypes),
@@ -248,20 +256,37 @@ export function attacks(
         { weight: 1, arbitrary: fc.constantFrom("slow" as const, "cut" as const) },
       ),
     })
-    .map(({ ids, query, json, bytes, contentType, sending, headers: given }): Attack => {
-      let next = 0;
-      const filled = path.replace(/\{\w+\}/g, () => ids[next++] ?? "");
-      const search = query.map(([name, value]) => `${name}=${value}`).join("&");
-      const takesBody = schema !== undefined || bytes !== null;
-      return {
-        method: method.toUpperCase(),
-        path: search === "" ? filled : `${filled}?${search}`,
-        headers: {
-          ...given,
-          ...(takesBody && { "content-type": contentType ?? "application/json" }),
-        },
-        body: takesBody ? (bytes ?? Buffer.from)(json) : null,
+    .map(
+      ({
+        ids,
+        complete,
+        query,
+        orgId,
+        json,
+        bytes,
+        contentType,
         sending,
-      };
-    });
+        headers: given,
+      }): Attack => {
+        let next = 0;
+        const filled = path.replace(/\{\w+\}/g, () => ids[next++] ?? "");
+        // What has to be there is a confirmation of the id in the path, or a number.
+        const inOrder = required.map(({ name }) => [name, name === "confirm" ? ids[0] : "0"]);
+        const search = [...(complete ? inOrder : []), ...query]
+          .map((pair) => pair.join("="))
+          .join("&");
+        const takesBody = schema !== undefined || bytes !== null;
+        return {
+          method: method.toUpperCase(),
+          path: search === "" ? filled : `${filled}?${search}`,
+          headers: {
+            ...(orgId !== null && { "x-org-id": orgId }),
+            ...given,
+            ...(takesBody && { "content-type": contentType ?? "application/json" }),
+          },
+          body: takesBody ? (bytes ?? Buffer.from)(json) : null,
+          sending,
+        };
+      },
+    );
 }
