@@ -15,8 +15,8 @@ export function remoteKeys(call: (request: Call) => Promise<Answer>): Store["api
       return body as Page<ApiKey>;
     },
     revoke: (id, { signal } = {}) => call({ method: "DELETE", path: [...path, id], signal }),
-    async rotate(id, { overlapMs, signal } = {}) {
-      const body = { overlapMs };
+    async rotate(id, { overlapMs, expiresAt, signal } = {}) {
+      const body = { overlapMs, expiresAt: instantText(expiresAt) };
       return issued(await call({ method: "POST", path: [...path, id, "rotate"], body, signal }));
     },
   };

@@ -71,6 +71,20 @@ describe.each(eachWay)("keys on %s", (_name, open) => {
     expect((await place.run(["keys", "create", "x", "--expires-at", "soon"])).code).toBe(2);
   });
 
+  it("are rotated to the same end, unless another is given", async () => {
+    const org = ["--org", "renewing"];
+    const [end, later] = ["2032-01-01T00:00:00.000Z", "2033-01-01T00:00:00.000Z"];
+    const first = await json<{ key: Shown }>("keys", "create", "ci", "--expires-at", end, ...org);
+    const second = await json<{ key: Shown }>("keys", "rotate", first.key.id, ...org);
+    expect(second.key.expiresAt).toBe(end);
+    const given = ["--expires-at", later, ...org];
+    const third = await json<{ key: Shown }>("keys", "rotate", second.key.id, ...given);
+    expect(third.key.expiresAt).toBe(later);
+    const inAnHour = ["--expires-in", "1h", ...org];
+    const fourth = await json<{ key: Shown }>("keys", "rotate", third.key.id, ...inAnHour);
+    expect(Date.parse(fourth.key.expiresAt ?? "")).toBeLessThan(Date.now() + 3_600_001);
+  });
+
   it("don't lock the command line out of the storage", async () => {
     await json("keys", "create", "ci", "--org", "keyed");
     await json("memory", "set", "a", "k", "1", "--org", "keyed");

@@ -13,6 +13,8 @@ export interface IssuedApiKey {
 export interface ApiKeyRotateOptions extends CallOptions {
   /** Milliseconds for which the earlier token still works: 0 to 30 days. Default 0. */
   readonly overlapMs?: number;
+  /** When the new key stops working: 1 s to ten years ahead. Default: when the one whose place it takes does. */
+  readonly expiresAt?: Date | string;
 }
 
 /**
@@ -29,10 +31,11 @@ export interface ApiKeys {
   /** Ends a key for good; again changes nothing. @throws StorageError `NOT_FOUND` */
   revoke(id: string, options?: CallOptions): Promise<ApiKey>;
   /**
-   * Makes a key with the same name and scopes that takes this one's place, in one step with the end of this one. It lives as long as this one
-   * was given to live, from now on.
+   * Makes a key with the same name and scopes that takes this one's place, in one step with the end of this one. It stops working when this one
+   * would have, unless another end is given: whoever may rotate a key can't keep it alive by that alone.
    *
-   * @throws StorageError `NOT_FOUND` when there is no such key, or it has ended already
+   * @throws StorageError `NOT_FOUND` when there is no such key, or it has ended already; `LIMIT_EXCEEDED` unless `expiresAt` lies 1 s to ten years
+   * ahead
    */
   rotate(id: string, options?: ApiKeyRotateOptions): Promise<IssuedApiKey>;
 }

@@ -55,7 +55,7 @@ const auditList: Names<o.AuditListOptions> = {
   ...auditFilter,
 };
 const auditExport: Names<o.AuditExportOptions> = { ...call, ...auditFilter, format: true };
-const rotateKey: Names<ApiKeyRotateOptions> = { ...call, overlapMs: true };
+const rotateKey: Names<ApiKeyRotateOptions> = { ...call, overlapMs: true, expiresAt: true };
 const storage: Names<o.StorageOptions> = {
   databaseUrl: true,
   directory: true,

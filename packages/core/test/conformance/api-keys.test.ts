@@ -138,6 +138,10 @@ describeEachBackend("API keys", { everyLogin: true }, (backend) => {
     for (const overlapMs of [-1, 0.5, "1000", null])
       await expectCode(apiKeys.rotate(key.id, { overlapMs: overlapMs as number }), "VALIDATION");
     await expectCode(apiKeys.rotate(key.id, { overlapMs: 31 * 86_400_000 }), "LIMIT_EXCEEDED");
+    for (const expiresAt of ["soon", null, 7])
+      await expectCode(apiKeys.rotate(key.id, { expiresAt: expiresAt as string }), "VALIDATION");
+    for (const expiresAt of [backend.clock.iso(), backend.clock.iso(999), "2999-01-01T00:00:00Z"])
+      await expectCode(apiKeys.rotate(key.id, { expiresAt }), "LIMIT_EXCEEDED");
     for (const verb of [apiKeys.revoke, apiKeys.rotate])
       await expectCode(verb("none"), "NOT_FOUND");
     expect((await audit.list()).items).toHaveLength(1);
@@ -263,7 +267,7 @@ describeEachBackend("a token", { everyLogin: true }, (backend) => {
     backend.clock.advance(40_000);
     const second = await storage.apiKeys.rotate(first.key.id, { overlapMs: 5000 });
     expect(second.key).toMatchObject({ name: "all of it", scopes: apiKeyScopes });
-    expect(second.key.expiresAt).toBe(backend.clock.iso(100_000));
+    expect(second.key.expiresAt).toBe(first.key.expiresAt);
     expect([await works(first.token), await works(second.token)]).toEqual([true, true]);
     backend.clock.advance(5000);
     expect([await works(first.token), await works(second.token)]).toEqual([false, true]);
@@ -276,6 +280,24 @@ describeEachBackend("a token", { everyLogin: true }, (backend) => {
     });
     await storage.apiKeys.rotate(short.key.id, { overlapMs: 60_000 });
     expect((await storage.apiKeys.get(short.key.id))?.expiresAt).toBe(short.key.expiresAt);
+  });
+
+  test("ends when the one would have that it is rotated from, unless another end is given", async () => {
+    const { apiKeys } = backend.open();
+    let { key } = await apiKeys.create({ ...everything, expiresAt: backend.clock.iso(2000) });
+    const end = key.expiresAt;
+    // Also where that is nearer than a new key's end may be.
+    for (let i = 0; i < 3; i += 1) {
+      backend.clock.advance(600);
+      ({ key } = await apiKeys.rotate(key.id));
+      expect(key.expiresAt).toBe(end);
+    }
+    ({ key } = await apiKeys.rotate(key.id, { expiresAt: backend.clock.iso(90_000) }));
+    expect(key.expiresAt).toBe(backend.clock.iso(90_000));
+    backend.clock.advance(90_000);
+    await expectCode(apiKeys.rotate(key.id), "NOT_FOUND");
+    const { key: endless } = await apiKeys.create(everything);
+    expect((await apiKeys.rotate(endless.id)).key.expiresAt).toBeNull();
   });
 
   test("notes its use once a minute", async () => {

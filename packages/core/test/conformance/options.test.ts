@@ -101,7 +101,7 @@ const handleCallsOf = (s: Storage): Calls => [
   ["signal", (o) => s.apiKeys.create({ name: "k", scopes: ["read"] }, o)],
   ["signal", (o) => s.apiKeys.get("k", o)],
   ["signal", (o) => s.apiKeys.revoke("k", o)],
-  ["signal overlapMs", (o) => s.apiKeys.rotate("k", o)],
+  ["signal overlapMs expiresAt", (o) => s.apiKeys.rotate("k", o)],
   [list, (o) => s.apiKeys.list(o)],
   ["signal", (o) => s.transaction(async () => undefined, o)],
 ];

@@ -1,4 +1,4 @@
-import { type ApiKey, type ApiKeyScope, apiKeyScopes, limits, StorageError } from "@codespar/core";
+import { type ApiKey, apiKeyScopes, limits, StorageError } from "@codespar/core";
 import { z } from "zod";
 import type { RequireScopes } from "../access/gate.ts";
 import type { Principal } from "../access/principal.ts";
@@ -23,6 +23,8 @@ const apiKey = z
     ...recordMeta,
   })
   .meta({ id: "ApiKey" }) satisfies z.ZodType<ApiKey>;
+
+const end = z.string().exactOptional();
 
 const issued = z
   .object({
@@ -72,12 +74,9 @@ function createRoute(app: App, storageOf: StorageOf, requireScopes: RequireScope
         body: z.strictObject({
           name: z.string().describe("For people, to tell keys apart."),
           scopes: z.array(z.enum(apiKeyScopes)).min(1).max(apiKeyScopes.length),
-          expiresAt: z
-            .string()
-            .exactOptional()
-            .describe(
-              "ISO 8601 with a time zone. By default when the key ends that this is sent with, or never.",
-            ),
+          expiresAt: end.describe(
+            "ISO 8601 with a time zone. By default when the key ends that this is sent with, or never.",
+          ),
         }),
         response: responses({ 201: ["The key and its token.", issued] }, 409, 415),
       },
@@ -140,6 +139,8 @@ function rotateRoute(app: App, storageOf: StorageOf, requireScopes: RequireScope
         tags: ["keys"],
         operationId: "rotateKey",
         summary: "Puts a new key with the same name and scopes in the place of this one",
+        description:
+          "It ends when the earlier one would have, unless another end is given, and with the key that this is sent with at the latest.",
         params,
         body: z.strictObject({
           overlapMs: z
@@ -148,6 +149,9 @@ function rotateRoute(app: App, storageOf: StorageOf, requireScopes: RequireScope
             .describe(
               `Milliseconds for which the earlier token still works: 0, the default, to ${limits.keyOverlapMaxMs}.`,
             ),
+          expiresAt: end.describe(
+            "ISO 8601 with a time zone. By default when the earlier key ends.",
+          ),
         }),
         response: responses({ 201: ["The new key and its token.", issued] }, 404, 409, 415),
       },
@@ -155,15 +159,31 @@ function rotateRoute(app: App, storageOf: StorageOf, requireScopes: RequireScope
     async (request, reply) => {
       const { apiKeys } = storageOf(request);
       const { id } = request.params;
-      await requireScopes(request, scopesOf(await apiKeys.get(id)));
-      const { key, token } = await apiKeys.rotate(id, request.body);
+      const before = existing(await apiKeys.get(id));
+      // The new token does what the earlier one did: whoever gets it must be allowed as much.
+      await requireScopes(request, before.scopes);
+      const expiresAt = endInstead(request.principal, before.expiresAt, request.body.expiresAt);
+      const { key, token } = await apiKeys.rotate(id, {
+        ...request.body,
+        ...(expiresAt !== undefined && { expiresAt }),
+      });
       return reply.code(201).send({ key, token: token.reveal() });
     },
   );
 }
 
-/** The new token does what the earlier one did: whoever gets it must be allowed as much. */
-function scopesOf(key: ApiKey | null): readonly ApiKeyScope[] {
-  if (key !== null) return key.scopes;
+/** The end that a key gets in the place of its own, if any: what is rotated with a key ends with it at the latest. @throws StorageError `VALIDATION` */
+function endInstead(
+  principal: Principal | null,
+  own: string | null,
+  expiresAt: string | undefined,
+): string | undefined {
+  const limit = principal?.kind === "key" ? principal.expiresAt : null;
+  const endsInTime = limit === null || (own !== null && Date.parse(own) <= Date.parse(limit));
+  return expiresAt === undefined && endsInTime ? undefined : withinOwnLife(principal, expiresAt);
+}
+
+function existing(key: ApiKey | null): ApiKey {
+  if (key !== null) return key;
   throw new StorageError("NOT_FOUND", "There is no such API key. GET /api/keys lists them.");
 }

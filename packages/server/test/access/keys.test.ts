@@ -75,6 +75,33 @@ describeServed("API keys over HTTP", (server) => {
     expectProblem(await make("2033-01-01T00:00:01Z"), 400, "VALIDATION");
   });
 
+  it("rotates no key to one that outlives the one that asks", async () => {
+    const { storage, orgId } = await organisation();
+    const [sooner, end, later] = [
+      "2031-01-01T00:00:00.000Z",
+      "2032-01-01T00:00:00.000Z",
+      "2033-01-01T00:00:00.000Z",
+    ] as const;
+    const { id, token } = await makeKey(storage, orgId, ["admin", "read"], end);
+    let headers = bearer(token);
+    const rotate = (which: string, expiresAt?: string) =>
+      call({ method: "POST", path: `${path}/${which}/rotate`, headers, body: { expiresAt } });
+    const endOf = async (key: string, expiresAt?: string) => {
+      const { id: which } = await makeKey(storage, orgId, ["read"], key || undefined);
+      return bodyOf(await rotate(which, expiresAt))["key"];
+    };
+    for (const own of ["", end, later]) expect(await endOf(own)).toMatchObject({ expiresAt: end });
+    expect(await endOf(sooner)).toMatchObject({ expiresAt: sooner });
+    expect(await endOf(sooner, end)).toMatchObject({ expiresAt: end });
+    expect(await endOf("", sooner)).toMatchObject({ expiresAt: sooner });
+    expectProblem(await rotate(id, later), 400, "VALIDATION");
+    // Nor does it get on by rotating itself.
+    const own = bodyOf(await rotate(id));
+    expect(own["key"]).toMatchObject({ expiresAt: end });
+    headers = bearer(String(own["token"]));
+    expectProblem(await rotate((own["key"] as { id: string }).id, later), 400, "VALIDATION");
+  });
+
   it("makes no second key for the same Idempotency-Key", async () => {
     const { headers } = await organisation();
     const request = {

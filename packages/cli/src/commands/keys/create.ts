@@ -4,13 +4,11 @@ import { contextOf } from "../../context.ts";
 import { withExamples } from "../../help.ts";
 import { abortOnSignals } from "../../signals.ts";
 import { withStore } from "../../store/open-store.ts";
-import { parseDuration } from "../../values.ts";
+import { type ExpiryFlags, expiryOf, withExpiry } from "./expiry.ts";
 import { printIssued } from "./issued.ts";
 
-interface CreateFlags {
+interface CreateFlags extends ExpiryFlags {
   readonly scopes: readonly ApiKeyScope[];
-  readonly expiresIn?: number;
-  readonly expiresAt?: string;
 }
 
 /** The library's own list would have to be loaded for every help. */
@@ -34,9 +32,8 @@ export function addKeysCreate(keys: Command): void {
       parseScopes,
       ["read", "write"] satisfies ApiKeyScope[],
     )
-    .option("--expires-in <duration>", "for example 12h, 90d; never by default", parseDuration)
-    .option("--expires-at <instant>", "for example 2030-01-31T12:00:00Z")
     .action(createKey);
+  withExpiry(command, "never by default");
   withExamples(
     command,
     "codespar keys create ci",
@@ -55,9 +52,7 @@ function parseScopes(list: string): ApiKeyScope[] {
 async function createKey(name: string, flags: CreateFlags, command: Command): Promise<void> {
   const context = contextOf(command);
   const signal = abortOnSignals();
-  const { scopes, expiresIn, expiresAt } = flags;
-  const until = expiresIn === undefined ? expiresAt : new Date(Date.now() + expiresIn);
-  const input = { name, scopes, ...(until !== undefined && { expiresAt: until }) };
+  const input = { name, scopes: flags.scopes, ...expiryOf(flags) };
   const issued = await withStore(context, "write", (store) =>
     store.apiKeys.create(input, { signal }),
   );

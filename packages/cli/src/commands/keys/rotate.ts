@@ -4,6 +4,7 @@ import { withExamples } from "../../help.ts";
 import { abortOnSignals } from "../../signals.ts";
 import { withStore } from "../../store/open-store.ts";
 import { parseDuration } from "../../values.ts";
+import { type ExpiryFlags, expiryOf, withExpiry } from "./expiry.ts";
 import { printIssued } from "./issued.ts";
 
 /** `codespar keys rotate ID` */
@@ -18,17 +19,27 @@ export function addKeysRotate(keys: Command): void {
       parseDuration,
     )
     .action(rotateKey);
-  withExamples(command, "codespar keys rotate 0199a7c2-1b2f-7d3c-8e4f-5a6b7c8d9e0f --overlap 1h");
+  withExpiry(command, "when the earlier key ends by default");
+  withExamples(
+    command,
+    "codespar keys rotate 0199a7c2-1b2f-7d3c-8e4f-5a6b7c8d9e0f --overlap 1h",
+    "codespar keys rotate 0199a7c2-1b2f-7d3c-8e4f-5a6b7c8d9e0f --expires-in 90d",
+  );
 }
 
-async function rotateKey(
-  id: string,
-  flags: { readonly overlap?: number },
-  command: Command,
-): Promise<void> {
+interface RotateFlags extends ExpiryFlags {
+  readonly overlap?: number;
+}
+
+async function rotateKey(id: string, flags: RotateFlags, command: Command): Promise<void> {
   const context = contextOf(command);
   const signal = abortOnSignals();
-  const options = { signal, ...(flags.overlap !== undefined && { overlapMs: flags.overlap }) };
+  const { overlap } = flags;
+  const options = {
+    signal,
+    ...expiryOf(flags),
+    ...(overlap !== undefined && { overlapMs: overlap }),
+  };
   const issued = await withStore(context, "write", (store) => store.apiKeys.rotate(id, options));
   await printIssued(issued, context.json);
 }

@@ -36,7 +36,7 @@ export function apiKeysDomain(runner: Runner): ApiKeys {
             `There is an API key ${id} already, whose token was shown when it was made. Rotate it, or choose another id.`,
           );
         }
-        const validUntil = expiryOf(expiresAt === undefined ? {} : { expiresAt }, unit.call.now);
+        const validUntil = endGiven(expiresAt, unit.call.now);
         return issue(unit, { id, name, scopes, validUntil });
       }, options);
       memoryOf(context.backend).hasKeys = true;
@@ -62,7 +62,8 @@ export function apiKeysDomain(runner: Runner): ApiKeys {
         runner.run(
           async (unit) => {
             const overlapMs = checkOverlap(options?.overlapMs);
-            return replace(unit, await existing(unit, id), overlapMs);
+            const validUntil = endGiven(options?.expiresAt, unit.call.now);
+            return replace(unit, await existing(unit, id), overlapMs, validUntil);
           },
           options,
           optionNames.rotateKey,
@@ -97,16 +98,26 @@ function issue(unit: UnitOfWork, fields: KeyFields, rotatedFrom?: string): Issue
   return { key: showKey(record), token };
 }
 
-function replace(unit: UnitOfWork, before: StoredRecord, overlapMs: number): IssuedApiKey {
+/** `null` where none is. */
+function endGiven(expiresAt: Date | string | undefined, now: number): string | null {
+  return expiryOf(expiresAt === undefined ? {} : { expiresAt }, now);
+}
+
+/** @param validUntil - the new key's end; `null` for that of the one before */
+function replace(
+  unit: UnitOfWork,
+  before: StoredRecord,
+  overlapMs: number,
+  validUntil: string | null,
+): IssuedApiKey {
   const { now } = unit.call;
   const key = showKey(before);
-  const { id, name, scopes, expiresAt, createdAt } = key;
+  const { id, name, scopes, expiresAt } = key;
   if (endOf(key, now) !== null) {
     throw new StorageError("NOT_FOUND", `The API key ${id} has ended already. Make a new one.`);
   }
-  const lifetimeMs = expiresAt === null ? null : Date.parse(expiresAt) - Date.parse(createdAt);
-  const validUntil = lifetimeMs === null ? null : iso(now + lifetimeMs);
-  const issued = issue(unit, { id: uuidv7(), name, scopes, validUntil }, id);
+  const fields = { id: uuidv7(), name, scopes, validUntil: validUntil ?? expiresAt };
+  const issued = issue(unit, fields, id);
   const end = iso(now + overlapMs);
   const ending =
     overlapMs === 0
