@@ -30,6 +30,6 @@ export function commitment({ salt, body }: EntryPart): string {
     outer[i] = key ^ 0x5c;
   }
   const end = blockBytes + inner.write(body, blockBytes);
-  outer.set(hash("sha256", inner.subarray(0, end), "buffer"), blockBytes);
+  outer.write(hash("sha256", inner.subarray(0, end), "binary"), blockBytes, "latin1");
   return hash("sha256", outer, "hex");
 }

@@ -27,6 +27,7 @@ export interface Leaf {
 
 /** The bytes of a leaf as a buffer, without a copy of them. */
 export function bufferOf(leaf: Uint8Array): Buffer {
+  if (Buffer.isBuffer(leaf)) return leaf;
   return Buffer.from(leaf.buffer, leaf.byteOffset, leaf.byteLength);
 }
 

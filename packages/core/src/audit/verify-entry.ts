@@ -150,10 +150,10 @@ function timeFailure(leaf: Leaf, before: Before): EntryFailure | null {
 function projectionFailure(row: StoredEntry, leaf: Leaf): EntryFailure | null {
   if (row.projection === null) return null;
   const sealed = projectionOf(leaf);
-  for (const column of Object.keys(sealed) as (keyof AuditProjection)[]) {
-    const stored = row.projection[column];
-    if (stored === sealed[column]) continue;
-    return saidOtherwise("projection", column, stored, sealed[column]);
+  for (const column in sealed) {
+    const name = column as keyof AuditProjection;
+    const stored = row.projection[name];
+    if (stored !== sealed[name]) return saidOtherwise("projection", name, stored, sealed[name]);
   }
   return null;
 }

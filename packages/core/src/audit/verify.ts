@@ -59,7 +59,7 @@ export type OnProgress = (progress: { readonly checked: number; readonly size: n
 
 const progressEvery = 1000;
 /** What the bytes of an entry that announces a key begin with. */
-const announcement = '{"action":"audit.key_';
+const announcement = Buffer.from('{"action":"audit.key_');
 
 /**
  * Verifies a trail from its first entry to the head, in one pass and in constant memory but for a small record of each erased part. It
@@ -187,9 +187,8 @@ class Verification {
     if ("check" in result) return this.#locate(row, next, result);
     const wrong = lastFailure(row, result.hash, this.#source.head);
     if (wrong !== null) return wrong;
-    const bytes = bufferOf(row.leaf);
-    if (bytes.toString("latin1", 0, announcement.length) === announcement) {
-      const leaf = parseLeaf(bytes);
+    if (announcement.every((byte, i) => row.leaf[i] === byte)) {
+      const leaf = parseLeaf(bufferOf(row.leaf));
       if (leaf !== null) this.#announce(leaf);
     }
     this.#add({ seq: row.seq, hash: result.hash, ts: "", leaf: row.leaf });

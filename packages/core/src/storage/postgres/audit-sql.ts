@@ -11,7 +11,8 @@ import { list, ofOrg, texts } from "./record-sql.ts";
 import type { Statements } from "./statements.ts";
 import { arrayParameter, fromEpoch, type Parameter, type WireRow } from "./wire.ts";
 
-const projected = [
+/** The searchable columns besides `id`, `sealed_at` and `prev`. */
+export const projected = [
   "actor_type",
   "actor_id",
   "action",
@@ -155,8 +156,7 @@ function knownEntries(text: string): [string, SealedLeaf][] {
 
 const partsOfEntry = sql`(SELECT json_agg(json_build_array(p.name, encode(p.salt, 'hex'), p.body) ORDER BY p.name) FROM ${auditParts} AS p WHERE ${ofOrg("p")} AND p.seq = a.seq)`;
 
-/** What {@link projectionFrom} reads as its last, of an entry under the alias `a`. */
-export const projectedColumns = list(
+const projectedColumns = list(
   projected.map((name) =>
     name === "occurred_at"
       ? sql`date_part('epoch', a.occurred_at)`
@@ -188,16 +188,28 @@ export function entryOf(row: WireRow): AuditRow {
     leaf: Buffer.from(leaf ?? "", "hex"),
     hash: hash ?? "",
     parts: stored.map(([name, salt, body]) => ({ name, salt: Buffer.from(salt, "hex"), body })),
-    projection: projectionFrom(id, sealedAt, prev, rest),
+    projection: projectionFrom(id, sealedAt, prev, occurredAt(rest[projected.length - 1]), rest),
   };
 }
 
-/** The searchable columns. Verification compares them with the leaf, so whatever is stored must come through. */
+/** An instant that was selected as seconds since the epoch; what isn't one comes through as it is. */
+function occurredAt(seconds: Shown): Shown {
+  return seconds == null || !Number.isFinite(Number(seconds)) ? seconds : fromEpoch(seconds);
+}
+
+/**
+ * The searchable columns. Verification compares them with the leaf, so whatever is stored must come through.
+ *
+ * @param rest - the other {@link projected} columns
+ */
 export function projectionFrom(
   id: Shown,
   sealedAt: Shown,
   prev: Shown,
-  [
+  occurredAt: Shown,
+  rest: WireRow,
+): AuditProjection {
+  const [
     actorType,
     actorId,
     action,
@@ -208,9 +220,7 @@ export function projectionFrom(
     project,
     risk,
     correlationId,
-    occurredAt,
-  ]: WireRow,
-): AuditProjection {
+  ] = rest;
   const projection = {
     id,
     sealedAt,
@@ -225,10 +235,7 @@ export function projectionFrom(
     project,
     risk,
     correlationId,
-    occurredAt:
-      occurredAt == null || !Number.isFinite(Number(occurredAt))
-        ? occurredAt
-        : fromEpoch(occurredAt),
+    occurredAt,
   };
   return projection as AuditProjection;
 }

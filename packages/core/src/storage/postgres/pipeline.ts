@@ -1,4 +1,5 @@
 import type { Connection, Submittable } from "pg";
+import type { CopyOut } from "./copy-out.ts";
 import type { Parameter, WireRow } from "./wire.ts";
 
 /** A statement's text, and the name under which connections keep it prepared. */
@@ -11,6 +12,8 @@ export interface Statement {
 export interface Call {
   readonly statement: Statement;
   readonly values: readonly Parameter[];
+  /** For a COPY: takes what it sends. */
+  readonly into?: CopyOut;
 }
 
 /** What we use of node-postgres' connection; its published types leave the rest out. */
@@ -91,7 +94,8 @@ export class Pipeline implements Submittable {
     state.pipeline = this;
     wire.stream.cork();
     try {
-      for (const { statement, values } of this.#calls) {
+      for (const { statement, values, into } of this.#calls) {
+        into?.clear();
         const name = this.#prepare ? statement.name : "";
         if (!state.prepared.has(name) && !(name !== "" && state.preparing.includes(name))) {
           wire.parse({ name, text: statement.text, types: [] });
@@ -109,6 +113,10 @@ export class Pipeline implements Submittable {
 
   handleDataRow(message: { readonly fields: WireRow }): void {
     this.#current.push(message.fields);
+  }
+
+  handleCopyData({ chunk }: { readonly chunk: Uint8Array }): void {
+    if (!this.#settled) this.#calls[this.#rows.length]?.into?.add(chunk);
   }
 
   handleCommandComplete(): void {

@@ -22,7 +22,7 @@ import type { Health } from "../health.ts";
 import type { KeyState, ResealStep, SealedCount } from "../secrets-port.ts";
 import { keyIdOf } from "../stored-keys.ts";
 import { type TableName, tableNames } from "../tables.ts";
-import { isRun, readRun, runOf } from "./audit-pages.ts";
+import { isRun, readRun } from "./audit-pages.ts";
 import { listEntries, pageOf } from "./audit-search.ts";
 import { entryOf, findEntry, headOf, trailHead } from "./audit-sql.ts";
 import { findStrays, listOpenIntents, strayOf } from "./audit-strays.ts";
@@ -132,9 +132,10 @@ export class PostgresBackend implements Backend {
 
   async listAudit(orgId: string, query: AuditQuery, context: CallContext): Promise<AuditRow[]> {
     if (isRun(query)) {
-      const calls = readRun(this.#statements, orgId, query);
-      const run = runOf(await this.#queries(orgId, context, calls), query);
-      if (run !== null) return run;
+      const run = readRun(this.#statements, query);
+      await this.#queries(orgId, context, run.calls);
+      const rows = run.rows();
+      if (rows !== null) return rows;
     }
     const call = listEntries(this.#statements, orgId, query);
     return pageOf(await this.#query(orgId, context, call), query.order);
