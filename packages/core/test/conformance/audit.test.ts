@@ -37,6 +37,7 @@ describeEachBackend("appending to the trail", { everyLogin: true }, (backend) =>
       sealedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/),
       occurredAt: "2024-05-06T05:08:09.500Z",
       parts: { details: expect.stringMatching(hex64) },
+      redacted: false,
     });
     expect(await audit.get(0)).toEqual(entry);
     expect(await audit.getById(id)).toEqual(entry);
