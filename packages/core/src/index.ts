@@ -105,6 +105,7 @@ export type {
   RotationReport,
 } from "./storage/deployment/rotate-secrets.ts";
 export type { SealingKey, SecretsStatus } from "./storage/deployment/secrets.ts";
+export { type AccessDecision, recordAccess } from "./storage/domains/access-record.ts";
 export {
   type AuthenticatedKey,
   type AuthenticateOptions,

@@ -1,19 +1,60 @@
 import { parseVerifier } from "./signed-note.ts";
 
+/**
+ * What this software records by itself, and callers can't append, so that who reads such an entry knows whose it is: whole actions, and with a
+ * `*` at the end families of them that are its own altogether.
+ */
+export const ownActions = [
+  "access.*",
+  "agent.autonomy_changed",
+  "agent.deleted",
+  "agent.registered",
+  "agent.status_changed",
+  "agent.updated",
+  "api_key.*",
+  "audit.*",
+  "integration.configured",
+  "integration.removed",
+  "integration.updated",
+  "memory.deleted",
+  "memory.set",
+  "organisation.*",
+  "project.created",
+  "project.deleted",
+  "project.updated",
+  "repository.linked",
+  "repository.unlinked",
+  "repository.updated",
+  "secret.*",
+  "secrets.*",
+  "slack.installed",
+  "slack.uninstalled",
+  "slack.updated",
+] as const;
+
+type Named<Pattern> = Pattern extends `${infer Family}*` ? `${Family}${string}` : Pattern;
+
+/** An action of {@link ownActions}: this software records no others. */
+export type OwnAction = Named<(typeof ownActions)[number]>;
+
+const whole: ReadonlySet<string> = new Set(ownActions);
+const families = ownActions.filter((own) => own.endsWith("*")).map((own) => own.slice(0, -1));
+
+/** Whether this software alone may record an action. */
+export function isOwnAction(action: string): action is OwnAction {
+  return whole.has(action) || families.some((family) => action.startsWith(family));
+}
+
 /*
- * Entries by which a trail speaks of itself. Verification acts on them, so callers can't append them: what they say stands in the
- * hashed bytes, as action and target.
+ * Entries by which a trail speaks of itself. Verification acts on them: what they say stands in the hashed bytes, as action and target.
  */
 
 /** A part of an earlier entry was erased: target `audit_part`, `<seq>/<part>`. */
-export const redacted = "audit.redacted";
+export const redacted = "audit.redacted" as const;
 /** The trail got its first signing key: target `audit_key`, its vkey. */
-export const keyCreated = "audit.key_created";
+export const keyCreated = "audit.key_created" as const;
 /** A signing key took another one's place: target `audit_key`, `<old key id> <new vkey>`. */
-export const keyRotated = "audit.key_rotated";
-
-/** The actions that are the trail's own. */
-export const ownActions: readonly string[] = [redacted, keyCreated, keyRotated];
+export const keyRotated = "audit.key_rotated" as const;
 
 interface Said {
   readonly action: string;
@@ -21,10 +62,7 @@ interface Said {
 }
 
 /** A part of an entry, as the entry that erased it names it. */
-export function redactionOf(
-  seq: number,
-  part: string,
-): Said & { target: NonNullable<Said["target"]> } {
+export function redactionOf(seq: number, part: string) {
   return { action: redacted, target: { type: "audit_part", id: `${seq}/${part}` } };
 }
 
@@ -35,7 +73,10 @@ export const detailsPart = "details";
  * The filter by which {@link Audit.list} finds the entries that say that the details of the one at `seq` were erased: the oldest of them is the one
  * that erased them. None is there while they are.
  */
-export function redactionFilter(seq: number): { action: string; correlationId: string } {
+export function redactionFilter(seq: number): {
+  readonly action: string;
+  readonly correlationId: string;
+} {
   return { action: redacted, correlationId: `audit_part/${seq}/${detailsPart}` };
 }
 

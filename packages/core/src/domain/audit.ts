@@ -42,7 +42,7 @@ export interface AuditInput {
   readonly id?: string;
   /** Default: the handle's actor. */
   readonly actor?: Actor;
-  /** Dotted lower-case verb, for example `deploy.started`; 1 to 128 UTF-8 bytes. */
+  /** Dotted lower-case verb, for example `deploy.started`; 1 to 128 UTF-8 bytes. None that CodeSpar records by itself. */
   readonly action: string;
   /** Default `success`. */
   readonly outcome?: AuditOutcome;

@@ -23,7 +23,8 @@ export interface Audit {
    * Seals an entry at the end of the organisation's trail. Gapless and fork-free from any number of processes. A call with an
    * id that the trail holds returns the entry that is there, so that a retry never doubles one.
    *
-   * @throws StorageError `ALREADY_EXISTS` when the id belongs to an entry that says something else; `LIMIT_EXCEEDED` beyond 64 KiB
+   * @throws StorageError `VALIDATION` for an action that CodeSpar records by itself, such as `agent.registered` or all that begin with `audit.`;
+   * `ALREADY_EXISTS` when the id belongs to an entry that says something else; `LIMIT_EXCEEDED` beyond 64 KiB
    */
   append(entry: AuditInput, options?: CallOptions): Promise<AuditEntry>;
   /**

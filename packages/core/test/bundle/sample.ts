@@ -13,6 +13,7 @@ import { CompactRange, inclusionProof } from "../../src/audit/merkle.ts";
 import { formatReceipt } from "../../src/audit/receipt.ts";
 import { formatVerifier, type NoteSigner, noteSigner } from "../../src/audit/signed-note.ts";
 import type { AuditCheckpoint } from "../../src/index.ts";
+import type { AutomaticContent } from "../../src/storage/domains/audit-entries.ts";
 
 /** A trail made without a storage. */
 export interface SampleTrail {
@@ -77,7 +78,7 @@ function contentOf(
 }
 
 /** An entry by which the trail speaks of itself. */
-function own(seq: number, said: ReturnType<typeof creationOf>): PreparedEntry {
+function own(seq: number, said: AutomaticContent): PreparedEntry {
   const id = `00000000-0000-7000-9000-${String(seq).padStart(12, "0")}`;
   return prepareEntry(
     { id, actor: { type: "system", id: "test" }, outcome: "success", ...said },

@@ -1,9 +1,4 @@
-import {
-  type AuditInput,
-  type AuthenticatedKey,
-  deploymentOrgId,
-  type Storage,
-} from "@codespar/core";
+import { type AuthenticatedKey, deploymentOrgId, recordAccess, type Storage } from "@codespar/core";
 import type { FastifyRequest } from "fastify";
 import type { StorageOf } from "../http/scope.ts";
 import { type KeyPrincipal, keyActor } from "./principal.ts";
@@ -39,11 +34,8 @@ export class AccessRecord {
   async granted(request: FastifyRequest): Promise<void> {
     const storage = this.#storageOf(request);
     const isOperators = request.routeOptions.config.access === "operator";
-    await (isOperators ? storage.forOrg(deploymentOrgId) : storage).audit.append({
-      action: "access.granted",
-      outcome: "success",
-      target: routeOf(request),
-    });
+    const concerned = isOperators ? storage.forOrg(deploymentOrgId) : storage;
+    await recordAccess(concerned, { decision: "granted", target: routeOf(request) });
   }
 
   /** A key that works was refused. That it can't be sealed is no reason to answer anything else. */
@@ -65,15 +57,11 @@ export class AccessRecord {
     const { log, id: reqId, routeOptions } = request;
     log.warn({ reqId, keyId, why }, "access denied");
     const { scope } = routeOptions.config;
-    const entry: AuditInput = {
-      action: "access.denied",
-      outcome: "denied",
-      target: routeOf(request),
-      details: { why, ...(scope && { scope }) },
-    };
+    const details = { why, ...(scope && { scope }) };
     try {
       if (!(await this.#mayRecord(request))) return;
-      await this.#storage.forOrg(orgId).as(keyActor(keyId)).audit.append(entry);
+      const concerned = this.#storage.forOrg(orgId).as(keyActor(keyId));
+      await recordAccess(concerned, { decision: "denied", target: routeOf(request), details });
     } catch (error) {
       log.error({ reqId, keyId, err: error }, "access denied, which couldn't be recorded");
     }

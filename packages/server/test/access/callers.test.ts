@@ -178,6 +178,9 @@ describe.each(backends)("who is served on $name", (backend) => {
       "api_key.revoked",
       "access.denied",
       "organisation.erased",
+      "audit.exported",
+      "agent.registered",
+      "memory.set",
     ]) {
       const entry = { actor: { type: "user", id: "ada" }, action };
       for (const [path, body] of [

@@ -3,7 +3,7 @@ import { limits } from "../../domain/limits.ts";
 import { StorageError } from "../../errors/storage-error.ts";
 import type { Backend, CallContext } from "../backend.ts";
 import { decodeCursor, encodeCursor } from "../cursor.ts";
-import { auditDomain } from "../domains/audit.ts";
+import { ownAuditDomain } from "../domains/audit.ts";
 import { beginCall, type HandleContext } from "../domains/context.ts";
 import { listing, pageOf } from "../domains/listing.ts";
 import { holdings, type MovableTable } from "../move/content.ts";
@@ -114,14 +114,14 @@ export function organisationsOf(context: HandleContext): Organisations {
     async export(orgId, options) {
       const call = begin(orgId, options);
       if (!(await holdsAnything(backend, orgId, call))) throw noOrganisation(orgId);
-      await auditDomain({ ...context, orgId }).append({ action: "organisation.exported" });
+      await ownAuditDomain({ ...context, orgId }).append({ action: "organisation.exported" });
       return archiveOf(backend, orgId, call);
     },
     async import(orgId, read, options) {
       const call = begin(orgId, options);
       if (await holdsAnything(backend, orgId, call)) throw holdsSomething(orgId);
       const report = await importArchive(backend, orgId, read, call);
-      await auditDomain({ ...context, orgId }).append({
+      await ownAuditDomain({ ...context, orgId }).append({
         action: "organisation.imported",
         details: { sha256: report.sha256 },
       });

@@ -1,5 +1,5 @@
 import type { Audit } from "../audit-contract.ts";
-import { auditDomain } from "../domains/audit.ts";
+import { ownAuditDomain } from "../domains/audit.ts";
 import type { HandleContext } from "../domains/context.ts";
 import { unfinishedMark } from "../move/mark.ts";
 
@@ -13,5 +13,5 @@ export function isOwnOrganisation(orgId: string): boolean {
 
 /** The deployment's own trail, for the handle's actor. */
 export function ownTrail(context: HandleContext): Audit {
-  return auditDomain({ ...context, orgId: deploymentOrgId });
+  return ownAuditDomain({ ...context, orgId: deploymentOrgId });
 }

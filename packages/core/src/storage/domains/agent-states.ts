@@ -86,7 +86,7 @@ export function agentVerbs(runner: Runner): Omit<AgentStates, "list"> {
     delete: (agentId, options) =>
       runner.run(
         async (unit) => {
-          const said = { action: "agent.deleted", ...subject(agentId) };
+          const said = { action: "agent.deleted", ...subject(agentId) } as const;
           return deleteRecord(unit, agentRef(agentId), options, () => said);
         },
         options,
@@ -158,7 +158,7 @@ function putAgent(
 }
 
 /** What matters most of a change names its entry: an auditor filters by action, and details can be erased. */
-function changeAction(changes: Readonly<Record<string, unknown>>): string {
+function changeAction(changes: Readonly<Record<string, unknown>>) {
   if ("autonomyLevel" in changes) return "agent.autonomy_changed";
   return "status" in changes ? "agent.status_changed" : "agent.updated";
 }

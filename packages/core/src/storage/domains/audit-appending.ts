@@ -5,19 +5,24 @@ import { kindOf } from "../../domain/text.ts";
 import { invalid, StorageError } from "../../errors/storage-error.ts";
 import type { Audit } from "../audit-contract.ts";
 import type { CallContext } from "../backend.ts";
-import { entryFromInput, isOwn, sameEntry, showEntry } from "./audit-entries.ts";
+import { type entryFromCaller, isOwn, sameEntry, showEntry } from "./audit-entries.ts";
 import { rowWithId, showRow } from "./audit-reading.ts";
 import { beginCall, type HandleContext } from "./context.ts";
 import { commitOn } from "./trail-signal.ts";
 
-/** Sealing of what callers say, and of intents and their outcomes. */
+/**
+ * Sealing of what is said, and of intents and their outcomes.
+ *
+ * @param entryFrom - makes an entry of it, or refuses it
+ */
 export function auditAppending(
   context: HandleContext,
+  entryFrom: typeof entryFromCaller,
 ): Pick<Audit, "append" | "intent" | "outcome"> {
   return {
     append: async (input, options) => {
       const call = beginCall(context, options);
-      return sealed(context, entryFromInput(context.actor, input), call);
+      return sealed(context, entryFrom(context.actor, input), call);
     },
     intent: async (input, options) => {
       const call = beginCall(context, options);
@@ -29,7 +34,7 @@ export function auditAppending(
       // A retry with the same id must say the same, so what isn't given follows from the id.
       const id = input.id ?? uuidv7();
       const entry = { correlationId: id, ...defined(input), id, outcome: "pending" } as const;
-      return sealed(context, entryFromInput(context.actor, entry), call);
+      return sealed(context, entryFrom(context.actor, entry), call);
     },
     outcome: async (intent, outcome, more = {}, options) => {
       const call = beginCall(context, options);
@@ -42,7 +47,7 @@ export function auditAppending(
         throw invalid("entry: outcome and correlationId are the intent's; leave them out.");
       const said = await intentOf(context, intent, call);
       const entry = { ...said, ...defined(more), outcome };
-      return sealed(context, entryFromInput(context.actor, entry), call);
+      return sealed(context, entryFrom(context.actor, entry), call);
     },
   };
 }

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { v7 as uuidv7 } from "uuid";
-import { detailsPart, ownActions } from "../../audit/actions.ts";
+import { detailsPart, isOwnAction, type OwnAction } from "../../audit/actions.ts";
 import { joinLeaf, type PreparedEntry, prepareEntry, type SealedLeaf } from "../../audit/entry.ts";
 import { genesisHash, type Leaf } from "../../audit/leaf.ts";
 import type { EntryContent } from "../../audit/leaf-text.ts";
@@ -15,11 +15,19 @@ import { parse } from "../validation.ts";
 import { encodeValue } from "../values.ts";
 import type { HandleContext } from "./context.ts";
 
-/** Validates what a caller says about an action and makes it ready to be sealed. */
+/** As {@link entryFromInput}, of a caller. @throws StorageError `VALIDATION` for what only this software records */
+export function entryFromCaller(actor: Actor, input: AuditInput): PreparedEntry {
+  const entry = entryFromInput(actor, input);
+  const { action } = entry.content;
+  if (!isOwnAction(action)) return entry;
+  throw invalid(
+    `entry.action: CodeSpar alone records ${action}, by itself when it happens. Choose another name.`,
+  );
+}
+
+/** Validates what is said about an action and makes it ready to be sealed. */
 export function entryFromInput(actor: Actor, input: AuditInput): PreparedEntry {
   const { details, ...said } = parse(auditInputSchema, input, "entry");
-  if (ownActions.includes(said.action))
-    throw invalid(`entry.action: ${said.action} is what the trail says of itself; choose another.`);
   const parts =
     details === undefined
       ? {}
@@ -37,10 +45,16 @@ export function entryFromInput(actor: Actor, input: AuditInput): PreparedEntry {
   );
 }
 
+/** What an entry says that a change writes by itself. */
+export interface AutomaticContent
+  extends Pick<EntryContent, "target" | "agent" | "project" | "correlationId"> {
+  readonly action: OwnAction;
+}
+
 /** The entry that a change writes by itself. */
 export function automaticEntry(
   actor: Actor,
-  said: Pick<EntryContent, "action" | "target" | "agent" | "project" | "correlationId">,
+  said: AutomaticContent,
   details?: Readonly<Record<string, unknown>>,
 ): PreparedEntry {
   const parts =

@@ -1,5 +1,6 @@
 import type { Audit } from "../audit-contract.ts";
 import { auditAppending } from "./audit-appending.ts";
+import { entryFromCaller, entryFromInput } from "./audit-entries.ts";
 import { exportTrail } from "./audit-export.ts";
 import { auditProving } from "./audit-proving.ts";
 import { auditReading } from "./audit-reading.ts";
@@ -11,8 +12,13 @@ import type { HandleContext } from "./context.ts";
 
 /** The trail on a handle. */
 export function auditDomain(context: HandleContext): Audit {
+  return { ...ownAuditDomain(context), ...auditAppending(context, entryFromCaller) };
+}
+
+/** The same for this software itself, whose own actions it takes too. */
+export function ownAuditDomain(context: HandleContext): Audit {
   const trail = {
-    ...auditAppending(context),
+    ...auditAppending(context, entryFromInput),
     ...auditReading(context),
     ...auditWatch(context),
     ...auditRedaction(context),

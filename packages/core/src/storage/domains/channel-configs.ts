@@ -67,7 +67,7 @@ export function channelConfigVerbs(
     delete: (integration, options) =>
       runner.run(
         async (unit) => {
-          const said = { action: "integration.removed", ...subject(integration) };
+          const said = { action: "integration.removed", ...subject(integration) } as const;
           return deleteRecord(unit, channelRef(integration), options, () => said);
         },
         options,

@@ -1,3 +1,4 @@
+import type { OwnAction } from "../../audit/actions.ts";
 import type { ProjectConfig } from "../../domain/repository.ts";
 import { linkPatchSchema, linkSchema } from "../../domain/schemas.ts";
 import { StorageError } from "../../errors/storage-error.ts";
@@ -109,7 +110,7 @@ function putLink(
   unit: UnitOfWork,
   agentId: string,
   before: StoredRecord | null,
-  action: string,
+  action: OwnAction,
   columns: Columns,
 ): ProjectConfig {
   const ref = linkRef(agentId);

@@ -90,7 +90,7 @@ export function projectVerbs(runner: Runner): Omit<Projects, "list" | "getBySlug
     delete: (projectId, options) =>
       runner.run(
         async (unit) => {
-          const said = { action: "project.deleted", ...subject(projectId) };
+          const said = { action: "project.deleted", ...subject(projectId) } as const;
           return deleteRecord(unit, projectRef(projectId), options, () => said);
         },
         options,

@@ -1,9 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
-import type { EntryContent } from "../../audit/leaf-text.ts";
 import type { Delete, Put, RecordRef, StoredRecord } from "../backend.ts";
 import type { Preconditions } from "../options.ts";
 import { expectationOf } from "../validation.ts";
-import { automaticEntry } from "./audit-entries.ts";
+import { type AutomaticContent, automaticEntry } from "./audit-entries.ts";
 import { unmet } from "./memory-records.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
@@ -47,7 +46,7 @@ export async function deleteRecord(
   unit: UnitOfWork,
   ref: RecordRef,
   options: Preconditions | undefined,
-  said: (before: StoredRecord) => Pick<EntryContent, "action" | "target" | "agent" | "project">,
+  said: (before: StoredRecord) => AutomaticContent,
   more?: Pick<Delete, "releases">,
 ): Promise<boolean> {
   const before = await unit.read(ref);

@@ -75,7 +75,7 @@ export function slackInstallationVerbs(
       runner.run(
         async (unit) => {
           const ref = queryRef(query);
-          const said = { action: "slack.uninstalled", ...subject(ref) };
+          const said = { action: "slack.uninstalled", ...subject(ref) } as const;
           return deleteRecord(unit, ref, options, () => said, { releases: ref.key });
         },
         options,

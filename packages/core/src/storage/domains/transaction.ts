@@ -3,7 +3,7 @@ import { invalid, StorageError } from "../../errors/storage-error.ts";
 import type { CallOptions } from "../options.ts";
 import type { Transaction, TransactionResult } from "../storage.ts";
 import { agentVerbs } from "./agent-states.ts";
-import { entryFromInput, isOwn, saysTheSame, showEntry, unsealedLeaf } from "./audit-entries.ts";
+import { entryFromCaller, isOwn, saysTheSame, showEntry, unsealedLeaf } from "./audit-entries.ts";
 import { channelConfigVerbs } from "./channel-configs.ts";
 import type { HandleContext } from "./context.ts";
 import { memoryInTransaction } from "./memory-in-transaction.ts";
@@ -40,7 +40,7 @@ function transactionOf(unit: UnitOfWork): Transaction {
     projectConfigs: projectConfigVerbs(runner),
     audit: {
       append: async (input) => {
-        const entry = entryFromInput(unit.context.actor, input);
+        const entry = entryFromCaller(unit.context.actor, input);
         const { id } = entry.content;
         const earlier = unit.entryWithId(id);
         if (earlier === undefined) unit.append(entry, input.id !== undefined);

@@ -1,6 +1,6 @@
 import { auditOutcomes } from "@codespar/core";
 import { z } from "zod";
-import { checkClaim } from "../../access/claims.ts";
+import { checkClaimedActor } from "../../access/claims.ts";
 import type { App } from "../../app-types.ts";
 import { named } from "../../http/idempotency.ts";
 import { responses } from "../../http/responses.ts";
@@ -81,7 +81,7 @@ function appendRoute(app: App, storageOf: StorageOf): void {
       },
     },
     async (request, reply) => {
-      checkClaim(request, request.body);
+      checkClaimedActor(request, request.body.actor);
       const { audit, orgId } = storageOf(request);
       const entry = await audit.append(named(request, orgId, request.body));
       return reply.code(201).header("location", `/api/audit/${entry.seq}`).send(entry);

@@ -1,6 +1,6 @@
 import { auditOutcomes } from "@codespar/core";
 import { z } from "zod";
-import { checkClaim } from "../../access/claims.ts";
+import { checkClaimedActor } from "../../access/claims.ts";
 import type { App } from "../../app-types.ts";
 import { named } from "../../http/idempotency.ts";
 import { responses } from "../../http/responses.ts";
@@ -39,7 +39,7 @@ function intentRoute(app: App, storageOf: StorageOf): void {
       },
     },
     async (request, reply) => {
-      checkClaim(request, request.body);
+      checkClaimedActor(request, request.body.actor);
       const { audit, orgId } = storageOf(request);
       const entry = await audit.intent(named(request, orgId, request.body));
       return reply.code(201).header("location", `/api/audit/${entry.seq}`).send(entry);
@@ -79,7 +79,7 @@ function outcomeRoute(app: App, storageOf: StorageOf): void {
       },
     },
     async (request, reply) => {
-      checkClaim(request, request.body);
+      checkClaimedActor(request, request.body.actor);
       const { audit, orgId } = storageOf(request);
       const { outcome, ...entry } = named(request, orgId, request.body);
       const sealed = await audit.outcome(request.params.id, outcome, entry);

@@ -45,7 +45,11 @@ export const said = {
 };
 
 /** What is done, as one dotted verb. */
-export const action = z.string().describe("Dotted lower-case verb: `deploy.started`.");
+export const action = z
+  .string()
+  .describe(
+    "Dotted lower-case verb: `deploy.started`. None that the server records by itself, such as `agent.registered`, or all that begin with `audit.`, `access.`, `api_key.`, `organisation.`, `secret.` and `secrets.`.",
+  );
 
 /** What ties entries of one action together. */
 export const correlationId = z.string().exactOptional();
