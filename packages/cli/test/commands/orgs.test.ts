@@ -1,8 +1,9 @@
 import { spawnSync } from "node:child_process";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { KeyRing } from "@codespar/core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { outcomeOf } from "../support/run-cli.ts";
+import { outcomeOf, runHere } from "../support/run-cli.ts";
 import { eachWay, type Place, ways } from "../support/storages.ts";
 
 const set = (org: string, key: string) =>
@@ -104,6 +105,39 @@ it("orgs erase also removes an organisation whose files are damaged, and says so
   expect((await place.run(["orgs", "list"])).stdout).toBe("ORGANISATION\nbeta\n");
   // It may be the first of the file, which builds the command line.
 }, 120_000);
+
+it.each(["files, directly", "postgres"] as const)(
+  "orgs import on %s refuses secrets that wouldn't open, and is not in the way of the right key",
+  async (way) => {
+    await using source = await ways["files, directly"]();
+    await source.run(set("acme", "one"));
+    // The key that signed it is sealed, as every secret is.
+    expect((await source.run(["audit", "checkpoint", "--org", "acme"])).code).toBe(0);
+    const archive = join(source.cli.folder, "acme.jsonl");
+    expect((await source.run(["orgs", "export", "acme", "--output", archive])).code).toBe(0);
+    const keyFile = join(source.cli.folder, ".codespar", "keys", "encryption.key");
+
+    await using place = await ways[way]();
+    const importWith = (key: string | undefined) =>
+      runHere(["orgs", "import", "acme", archive], {
+        DATABASE_URL: undefined,
+        CODESPAR_STORAGE_DIR: join(place.cli.folder, ".codespar"),
+        ...place.env,
+        CODESPAR_ENCRYPTION_KEY: key,
+      });
+    for (const key of [undefined, KeyRing.generate()]) {
+      const refused = await importWith(key);
+      expect(refused).toMatchObject({ code: 2, stdout: "" });
+      expect(refused.stderr).toContain("The archive's secrets are sealed with the key(s)");
+      await expect(stat(join(place.cli.folder, ".codespar", "keys"))).rejects.toThrow("ENOENT");
+      expect((await place.run(["orgs", "list"])).stdout).toBe("");
+    }
+    const imported = await importWith((await readFile(keyFile, "utf8")).trim());
+    expect(imported).toMatchObject({ code: 0, stderr: "" });
+    expect((await place.run(["orgs", "list"])).stdout).toBe("ORGANISATION\nacme\n");
+  },
+  120_000,
+);
 
 const hasScript = spawnSync("script", ["--version"]).status === 0;
 

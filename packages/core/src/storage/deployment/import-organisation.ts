@@ -121,14 +121,30 @@ class ArchiveCheck {
   }
 }
 
+/**
+ * Makes sure, before anything is written, that the archive's secrets open here. Asked of the keys that are set: a ring to seal with would be made
+ * where there is none, or leave its canary, and be in the way of the right one.
+ *
+ * @throws StorageError `ENCRYPTION_KEY_MISSING`, `KEY_MISMATCH`
+ */
 async function checkKeys(backend: Backend, keyIds: ReadonlySet<string>): Promise<void> {
-  const ring = await backend.keyRing("seal");
-  const missing = [...keyIds].filter((id) => !ring.keyIds.includes(id));
-  if (missing.length === 0) return;
-  throw new StorageError(
-    "KEY_MISMATCH",
-    `The archive's secrets are sealed with the key(s) ${missing.join(", ")}, which are not among those set here. List them after the one that is set: CODESPAR_ENCRYPTION_KEY=PRESENT,ARCHIVED`,
-  );
+  const { ring } = await backend.keyState();
+  const missing = [...keyIds].filter((id) => !ring?.keyIds.includes(id));
+  const sealed = `The archive's secrets are sealed with the key(s) ${missing.sort().join(", ")}`;
+  if (ring === null) {
+    throw new StorageError(
+      "ENCRYPTION_KEY_MISSING",
+      `${sealed}, and no key is set here. Set CODESPAR_ENCRYPTION_KEY to the key of where it was made (a folder without one has it in keys/encryption.key), and import again.`,
+    );
+  }
+  if (missing.length > 0) {
+    throw new StorageError(
+      "KEY_MISMATCH",
+      `${sealed}, which are not among those set here. List them after the one that is set, and import again: CODESPAR_ENCRYPTION_KEY=PRESENT,ARCHIVED`,
+    );
+  }
+  // What is stored already must be of this ring too.
+  await backend.keyRing("seal");
 }
 
 type Batch =

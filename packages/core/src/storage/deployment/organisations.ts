@@ -61,7 +61,7 @@ export interface Organisations {
    * @param orgId - the archive's own: secrets open nowhere else
    * @param read - opens the archive from its beginning
    * @throws StorageError `VALIDATION` for an archive that is cut off, changed or another organisation's; `ALREADY_EXISTS` when the organisation holds
-   * anything; `KEY_MISMATCH`, `ENCRYPTION_KEY_MISSING` when its secrets wouldn't open; `UNSUPPORTED` for another version's archive
+   * anything; `KEY_MISMATCH`, `ENCRYPTION_KEY_MISSING` when it holds secrets that wouldn't open, of which nothing is left behind; `UNSUPPORTED` for another version's archive
    */
   import(
     orgId: string,
