@@ -1,22 +1,24 @@
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { startCluster, THROWAWAY_SETTINGS } from "./postgres.ts";
+import { watchRun } from "./secrets/whole-run.ts";
 
 /**
- * Before the tests: the shared PostgreSQL server that `createTestDatabase()` uses. `TEST_DATABASE_URL` names a server
- * to use instead (as superuser).
+ * Before the tests: the shared PostgreSQL server that `createTestDatabase()` uses, and the marker of their secrets. `TEST_DATABASE_URL` names a
+ * server to use instead (as superuser). After them: a last look for these secrets, see `secrets/whole-run.ts`.
  */
 export async function setup(): Promise<() => Promise<void>> {
   const run = randomBytes(6).toString("hex");
   process.env["CODESPAR_TEST_RUN"] = run;
+  const whole = await watchRun();
   const given = process.env["TEST_DATABASE_URL"];
   if (given) {
     await assertSuperuser(given);
-    return () => dropTemplates(given, run);
+    return () => whole.end(() => dropTemplates(given, run));
   }
   const cluster = await startCluster({ settings: THROWAWAY_SETTINGS });
   process.env["TEST_DATABASE_URL"] = cluster.adminUrl;
-  return () => cluster[Symbol.asyncDispose]();
+  return () => whole.end(() => cluster[Symbol.asyncDispose]());
 }
 
 /** A server that outlives the run keeps nothing of it. */

@@ -20,6 +20,8 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import pg from "pg";
+import { everyRow } from "./postgres/every-row.ts";
+import { assertNoSecret, secretsAreMarked } from "./secrets/search.ts";
 
 export type { PostgresMajor } from "./postgres/binaries.ts";
 export { hasOpenssl, OPENSSL_MISSING, selfSigned } from "./postgres/certificate.ts";
@@ -31,6 +33,7 @@ export {
   startCluster,
   THROWAWAY_SETTINGS,
 } from "./postgres/cluster.ts";
+export { everyRow } from "./postgres/every-row.ts";
 export { freePort } from "./postgres/free-port.ts";
 export {
   hasPgBouncer,
@@ -65,7 +68,7 @@ export interface TestDatabase extends AsyncDisposable {
   readonly url: string;
   /** URL of the server's maintenance database, as superuser. */
   readonly adminUrl: string;
-  /** Drops the database, ending what is still connected. */
+  /** Drops the database, ending what is still connected, after a look at its rows. @throws SecretFound */
   drop(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -84,11 +87,24 @@ export async function createTestDatabase(options: TestDatabaseOptions = {}): Pro
     client.query(`CREATE DATABASE ${name} TEMPLATE ${source}${owner}`),
   );
   async function drop(): Promise<void> {
-    await asAdmin(adminUrl, (client) =>
-      client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`),
-    );
+    try {
+      if (secretsAreMarked()) await assertNoSecretInRows(withDatabase(adminUrl, name));
+    } finally {
+      await asAdmin(adminUrl, (client) =>
+        client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`),
+      );
+    }
   }
   return { name, url: withDatabase(adminUrl, name), adminUrl, drop, [Symbol.asyncDispose]: drop };
+}
+
+async function assertNoSecretInRows(url: string): Promise<void> {
+  const noSuchDatabase = "3D000";
+  const rows = await everyRow(url).catch((error: { code?: string }) => {
+    if (error.code === noSuchDatabase) return "";
+    throw error;
+  });
+  assertNoSecret("a row of the database", rows);
 }
 
 /** Superuser URL of the run's shared server. */

@@ -1,14 +1,18 @@
+import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { type SourceFile, violations } from "./architecture.ts";
+import { unsearchable } from "./secrets/unsearchable.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-async function sources(): Promise<SourceFile[]> {
+async function sources(kind: "src" | "test" = "src"): Promise<SourceFile[]> {
   const packages = await readdir(join(root, "packages"));
-  const folders = packages.map((name) => join(root, "packages", name, "src"));
+  const folders = packages
+    .map((name) => join(root, "packages", name, kind))
+    .filter((folder) => existsSync(folder));
   const listed = await Promise.all(
     folders.map((folder) => readdir(folder, { recursive: true, withFileTypes: true })),
   );
@@ -28,6 +32,22 @@ test("the packages keep the house rules", async () => {
   const files = await sources();
   expect(files.length).toBeGreaterThan(20);
   expect(violations(files)).toEqual([]);
+});
+
+test("tests store nothing that the search for secrets wouldn't find", async () => {
+  const files = await sources("test");
+  expect(files.length).toBeGreaterThan(100);
+  expect(unsearchable(files)).toEqual([]);
+});
+
+test.each([
+  ['const folder = await mkdtemp(join(tmpdir(), "a-"));', /scratchFolder/],
+  ["const encryptionKey = KeyRing.generate();", /testKey/],
+  ['await channelConfigs.set("a", {\n  credentials: { id, token: "t" },\n});', /testSecret/],
+  ['const input = { teamId, tokens: { botToken: "t" } };', /testSecret/],
+])("of which it notices %s", (text, complaint) => {
+  const path = "packages/core/test/file/a.test.ts";
+  expect(unsearchable([{ path, text }])).toEqual([expect.stringMatching(complaint)]);
 });
 
 test("every public name is documented", async () => {

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { assertNoSecretInFolder, secretsAreMarked } from "../secrets/search.ts";
 import { locateBinaries, type PostgresBinaries, type PostgresMajor } from "./binaries.ts";
 import { freePort } from "./free-port.ts";
 import { type Guard, guard } from "./guard.ts";
@@ -49,7 +50,7 @@ export interface Cluster extends AsyncDisposable {
   stop(mode?: StopMode): Promise<void>;
   /** Stops and starts. */
   restart(mode?: StopMode): Promise<void>;
-  /** Stops the server at once and removes all its files. */
+  /** Stops the server at once and removes all its files, after a look at them: data, write-ahead log and log. @throws SecretFound */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -164,8 +165,12 @@ class LocalCluster implements Cluster {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop("immediate");
-    await rm(this.socketFolder, { recursive: true, force: true });
-    this.#guard.dismiss();
+    try {
+      if (secretsAreMarked()) await assertNoSecretInFolder(this.socketFolder);
+    } finally {
+      await rm(this.socketFolder, { recursive: true, force: true });
+      this.#guard.dismiss();
+    }
   }
 
   async #launch(): Promise<void> {

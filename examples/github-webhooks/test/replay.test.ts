@@ -1,15 +1,13 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createStorage, migrate, type StorageOptions } from "@codespar/core";
 import { expect, test } from "vitest";
 import { createTestDatabase } from "../../../tooling/postgres.ts";
+import { removeScratch, scratchFolder } from "../../../tooling/secrets.ts";
 import { publishedDeliveries } from "../src/payloads.ts";
 import { replay } from "../src/replay.ts";
 
 async function onFiles(work: (options: StorageOptions) => Promise<void>): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), "codespar-webhooks-"));
-  await work({ directory }).finally(() => rm(directory, { recursive: true, force: true }));
+  const directory = await scratchFolder("webhooks");
+  await work({ directory }).finally(() => removeScratch(directory));
 }
 
 async function onPostgres(work: (options: StorageOptions) => Promise<void>): Promise<void> {

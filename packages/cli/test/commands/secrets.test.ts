@@ -4,11 +4,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   createStorage,
   deploymentOf,
-  KeyRing,
   type RotationReport,
   type SecretsStatus,
   serverHolding,
 } from "@codespar/core";
+import { testKey, testSecret } from "@codespar/tooling/secrets";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { outcomeOf } from "../support/run-cli.ts";
 import { eachWay, type Place, ways } from "../support/storages.ts";
@@ -62,7 +62,7 @@ describe.each(eachWay)("secrets on %s", (name, open) => {
     });
     const old = before.activeKey ?? "";
     // Files keep their own key, which is replaced by itself; of a configured one the operator puts the new one first.
-    const fresh = KeyRing.generate();
+    const fresh = testKey();
     const both = `${fresh},${place.env["CODESPAR_ENCRYPTION_KEY"]}`;
     const env = onFiles ? place.env : { ...place.env, CODESPAR_ENCRYPTION_KEY: both };
     const rotated = await place.cli.run(["secrets", "rotate"], { env });
@@ -105,7 +105,7 @@ describe.each(eachWay)("secrets on %s", (name, open) => {
   });
 
   it.runIf(!onFiles)("say what to do when a key is missing", async () => {
-    const env = { ...place.env, CODESPAR_ENCRYPTION_KEY: KeyRing.generate() };
+    const env = { ...place.env, CODESPAR_ENCRYPTION_KEY: testKey() };
     const status = await place.cli.run(["secrets", "status"], { env });
     expect(status.code).toBe(0);
     expect(status.stdout).toMatch(/^[0-9a-f]{12} +4 +yes +missing$/m);
@@ -126,10 +126,10 @@ it("a rotation that is killed goes on when it is run again", async () => {
     await using storage = createStorage("acme", { databaseUrl, encryptionKey: old });
     for (const orgId of organisations) {
       const { channelConfigs } = storage.forOrg(orgId);
-      await channelConfigs.set("sentry", { credentials: { token: orgId } });
+      await channelConfigs.set("sentry", { credentials: { token: testSecret(orgId) } });
     }
   }
-  const fresh = KeyRing.generate();
+  const fresh = testKey();
   const encryptionKey = `${fresh},${old}`;
   const env = { ...place.env, CODESPAR_ENCRYPTION_KEY: encryptionKey };
   const child = place.cli.spawn(["secrets", "rotate"], { env });
@@ -146,7 +146,9 @@ it("a rotation that is killed goes on when it is run again", async () => {
   await using alone = createStorage("acme", { databaseUrl, encryptionKey: fresh });
   for (const orgId of organisations) {
     const { audit, channelConfigs } = alone.forOrg(orgId);
-    expect((await channelConfigs.getCredentials("sentry"))?.["token"]?.reveal()).toBe(orgId);
+    expect((await channelConfigs.getCredentials("sentry"))?.["token"]?.reveal()).toBe(
+      testSecret(orgId),
+    );
     expect((await audit.list({ action: "secrets.rotated" })).items).toHaveLength(1);
   }
 });

@@ -3,6 +3,7 @@ import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createStorage, migrate } from "@codespar/core";
 import { createTestDatabase, type TestDatabase } from "@codespar/tooling";
+import { testSecret } from "@codespar/tooling/secrets";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Cli, cliInNewFolder } from "../support/run-cli.ts";
 
@@ -108,7 +109,7 @@ describe("codespar move", () => {
   it("takes secrets along under the key that a folder made for itself", async () => {
     {
       await using storage = createStorage("acme", { directory: join(cli.folder, ".codespar") });
-      await storage.channelConfigs.set("sentry", { credentials: { token: "s3cret" } });
+      await storage.channelConfigs.set("sentry", { credentials: { token: testSecret("s3cret") } });
     }
     const refused = await cli.run(toDatabase());
     expect(refused.code).toBe(2);
@@ -121,7 +122,7 @@ describe("codespar move", () => {
       encryptionKey: key.trim(),
     });
     const credentials = await moved.channelConfigs.getCredentials("sentry");
-    expect(credentials?.["token"]?.reveal()).toBe("s3cret");
+    expect(credentials?.["token"]?.reveal()).toBe(testSecret("s3cret"));
   });
 
   it("killed in the middle leaves a marked target, and goes on when it is run again", async () => {

@@ -1,8 +1,6 @@
-import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
+import { processListing } from "@codespar/tooling/secrets";
 import { type Finding, search } from "./search.ts";
 import type { Token } from "./tokens.ts";
 
@@ -73,16 +71,8 @@ function without(bytes: Buffer, text: string): Buffer {
   );
 }
 
-async function processListing(): Promise<string> {
-  if (!existsSync("/proc/self/cmdline"))
-    return (await promisify(execFile)("ps", ["-axww", "-o", "args="])).stdout;
-  const ids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const lines = ids.map((id) => readFile(`/proc/${id}/cmdline`, "utf8").catch(gone));
-  return (await Promise.all(lines)).join("\n");
-}
-
-/** A process or a file that ended meanwhile. */
+/** A file that was removed meanwhile. */
 function gone(error: NodeJS.ErrnoException): null {
-  if (error.code === "ENOENT" || error.code === "ESRCH") return null;
+  if (error.code === "ENOENT") return null;
   throw error;
 }

@@ -1,9 +1,12 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { builtCli } from "@codespar/tooling/built-cli";
+import {
+  assertNoSecret,
+  removeScratch,
+  StreamSearch,
+  scratchFolder,
+} from "@codespar/tooling/secrets";
 import { vi } from "vitest";
 import { run } from "../../src/run.ts";
 
@@ -37,7 +40,7 @@ let built: Promise<string> | undefined;
 export async function cliInNewFolder(): Promise<Cli> {
   built ??= builtCli();
   const cli = await built;
-  const folder = await mkdtemp(join(tmpdir(), "codespar-cli-"));
+  const folder = await scratchFolder("cli");
   const running = new Set<ChildProcessWithoutNullStreams>();
   function start(args: readonly string[], options: RunOptions = {}) {
     return launch(process.execPath, [cli, ...args], options);
@@ -45,6 +48,8 @@ export async function cliInNewFolder(): Promise<Cli> {
   function launch(program: string, args: readonly string[], options: RunOptions = {}) {
     const env = { PATH: process.env["PATH"] ?? "", HOME: folder, ...options.env };
     const child = spawn(program, args, { cwd: folder, env });
+    const said = what(args);
+    StreamSearch.watch(said.where, [child.stdout, child.stderr], said.allowed);
     running.add(child);
     child.once("exit", () => running.delete(child));
     child.stdin.on("error", () => undefined);
@@ -59,9 +64,16 @@ export async function cliInNewFolder(): Promise<Cli> {
     run: (args, options = {}) => outcomeOf(start(args, { stdin: "", ...options })),
     async [Symbol.asyncDispose]() {
       for (const child of running) child.kill("SIGKILL");
-      await rm(folder, { recursive: true, force: true });
+      await removeScratch(folder);
     },
   };
+}
+
+/** How to look for secrets in what a command prints: by contract, making a key shows it. */
+function what(args: readonly string[]) {
+  const command = args.join(" ");
+  const where = `the output of codespar ${command.slice(0, 80)}`;
+  return { where, allowed: { apiKeys: /\bkeys (?:create|rotate)\b/.test(command) } };
 }
 
 /** Waits until a command has ended, and gives all it wrote. */
@@ -87,7 +99,10 @@ export async function runHere(
     }),
   );
   try {
-    return { code: await run(args), ...written };
+    const code = await run(args);
+    const { where, allowed } = what(args);
+    assertNoSecret(where, `${written.stdout}\n${written.stderr}`, allowed);
+    return { code, ...written };
   } finally {
     for (const spy of spies) spy.mockRestore();
     vi.unstubAllEnvs();

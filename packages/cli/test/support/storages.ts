@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { KeyRing, migrate } from "@codespar/core";
+import { migrate } from "@codespar/core";
 import { createTestDatabase, freePort } from "@codespar/tooling";
+import { testKey } from "@codespar/tooling/secrets";
 import { type Cli, cliInNewFolder, type RunOptions, runHere } from "./run-cli.ts";
 
 /** A storage that the command line works on, however it gets there. */
@@ -68,7 +69,7 @@ async function onPostgres(): Promise<Place> {
       prepare: async (url) => void (await migrate({ databaseUrl: url })),
     },
   });
-  const env = { DATABASE_URL: database.url, CODESPAR_ENCRYPTION_KEY: KeyRing.generate() };
+  const env = { DATABASE_URL: database.url, CODESPAR_ENCRYPTION_KEY: testKey() };
   return placeOf(await cliInNewFolder(), env, () => database.drop());
 }
 

@@ -1,17 +1,17 @@
-import { mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, realpath, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { removeScratch, scratchFolder } from "@codespar/tooling/secrets";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { findEnvFile, typedFolder } from "../../src/config.ts";
 
 let folder: string;
 
 beforeEach(async () => {
-  folder = await realpath(await mkdtemp(join(tmpdir(), "codespar-config-")));
+  folder = await realpath(await scratchFolder("config"));
 });
 
 afterEach(async () => {
-  await rm(folder, { recursive: true });
+  await removeScratch(folder);
 });
 
 describe("the folder that the command was typed in", () => {

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { cp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
 import type { StorageOptions } from "../../src/index.ts";
 import { partMembers } from "../../src/storage/file/audit-parts.ts";
 import type { Attacker } from "./attacker.ts";
@@ -64,7 +64,7 @@ export class FileAttacker implements Attacker {
   }
 
   async save(orgId: string): Promise<() => Promise<void>> {
-    const copy = await mkdtemp(join(tmpdir(), "codespar-saved-"));
+    const copy = await scratchFolder("saved");
     this.#saved.push(copy);
     await cp(this.folder(orgId), copy, { recursive: true });
     return async () => {
@@ -74,7 +74,7 @@ export class FileAttacker implements Attacker {
   }
 
   async logout(): Promise<void> {
-    for (const folder of this.#saved) await rm(folder, { recursive: true, force: true });
+    for (const folder of this.#saved) await removeScratch(folder);
   }
 }
 

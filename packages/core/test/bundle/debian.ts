@@ -1,8 +1,8 @@
 import { execFile, spawnSync } from "node:child_process";
-import { mkdtemp, rm, symlink } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll } from "vitest";
+import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
 
 /** All that a stranger may use: coreutils, diffutils, grep and sed, which every Debian has, and two packages. */
 const tools =
@@ -27,13 +27,13 @@ export const toolsMissing =
 export function debianShell(): (folder: string, commands: string) => Promise<string> {
   let bin: string;
   beforeAll(async () => {
-    bin = await mkdtemp(join(tmpdir(), "codespar-tools-"));
+    bin = await scratchFolder("tools");
     for (const tool of tools) {
       const found = spawnSync("sh", ["-c", `command -v ${tool}`], { encoding: "utf8" });
       await symlink(found.stdout.trim(), join(bin, tool));
     }
   });
-  afterAll(() => rm(bin, { recursive: true, force: true }));
+  afterAll(() => removeScratch(bin));
   return (cwd, commands) =>
     new Promise((resolve) => {
       const env = { PATH: bin, TMPDIR: cwd };

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
+import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
 import { creationOf, redactionOf, rotationOf } from "../../src/audit/actions.ts";
 import type { BundleFile } from "../../src/audit/bundle/layout.ts";
 import { type BundleEntry, bundleFiles } from "../../src/audit/bundle/write.ts";
@@ -154,8 +154,8 @@ export function receiptOf({ entries, checkpoints }: SampleTrail, seq: number): s
 
 /** Writes files below a new folder, which goes with the test. */
 export async function folderOf(files: readonly BundleFile[]): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "codespar-bundle-"));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const folder = await scratchFolder("bundle");
+  onTestFinished(() => removeScratch(folder));
   for (const { name, content } of files) {
     await mkdir(dirname(join(folder, name)), { recursive: true });
     await writeFile(join(folder, name), content);

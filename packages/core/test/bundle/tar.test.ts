@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import fc from "fast-check";
 import { packTar } from "modern-tar";
 import { beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
 import type { BundleFile } from "../../src/audit/bundle/layout.ts";
 import { tarOf } from "../../src/audit/bundle/tar.ts";
 import { unpackBundle } from "../../src/storage/bundle/folder.ts";
@@ -25,8 +25,8 @@ beforeEach(async () => {
 });
 
 async function newFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "codespar-tar-"));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const folder = await scratchFolder("tar");
+  onTestFinished(() => removeScratch(folder));
   return folder;
 }
 

@@ -1,9 +1,7 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { expect, onTestFinished, test } from "vitest";
 import { createTestDatabase } from "../../../../tooling/postgres.ts";
+import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
 import { createStorage } from "../../src/index.ts";
 import { expectCode } from "../support/expect-code.ts";
 import { migratedDatabase } from "../support/legs.ts";
@@ -30,8 +28,8 @@ test("PostgreSQL without an encryption key writes a table unsigned, which it say
 });
 
 test("files opened read-only are not exported, since the trail couldn't say so", async () => {
-  const directory = await mkdtemp(join(tmpdir(), "codespar-export-"));
-  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  const directory = await scratchFolder("export");
+  onTestFinished(() => removeScratch(directory));
   {
     await using storage = createStorage("acme", { directory });
     await storage.audit.append({ action: "deploy.started" });

@@ -1,7 +1,8 @@
-import { rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { removeScratch } from "../../../../tooling/secrets.ts";
 import type { BundleFile } from "../../src/audit/bundle/layout.ts";
 import { tarOf } from "../../src/audit/bundle/tar.ts";
 import { formatVerifier } from "../../src/audit/signed-note.ts";
@@ -279,7 +280,7 @@ test("whatever is changed, cut or taken away, it is noticed and nothing throws",
       });
       const folder = await folderOf(damaged);
       const { verdict, warnings } = await verifyBundle(folder, { trustedKeys: [second] });
-      await rm(folder, { recursive: true });
+      await removeScratch(folder);
       expect({ verdict, warnings }).not.toEqual({ verdict: "ok", warnings: [] });
       if (kind === "gone") expect(["incomplete", "tampered"]).toContain(verdict);
     }),

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { testSecret } from "../../../../tooling/secrets.ts";
 import type { CallOptions, Storage } from "../../src/index.ts";
 import { StorageError } from "../../src/index.ts";
 import { describeEachBackend } from "../support/backends.ts";
@@ -62,12 +63,13 @@ function everyCall(
     "subscribers.list": () => subscribers.list(options),
     "subscribers.count": () => subscribers.count(options),
     "slackInstallations.set": () =>
-      slackInstallations.set({ ...slack, tokens: { t: "t" } }, options),
+      slackInstallations.set({ ...slack, tokens: { t: testSecret() } }, options),
     "slackInstallations.get": () => slackInstallations.get(slack, options),
     "slackInstallations.getTokens": () => slackInstallations.getTokens(slack, options),
     "slackInstallations.delete": () => slackInstallations.delete(slack, options),
     "slackInstallations.list": () => slackInstallations.list(options),
-    "channelConfigs.set": () => channelConfigs.set("sentry", { credentials: { t: "t" } }, options),
+    "channelConfigs.set": () =>
+      channelConfigs.set("sentry", { credentials: { t: testSecret() } }, options),
     "channelConfigs.get": () => channelConfigs.get("sentry", options),
     "channelConfigs.getCredentials": () => channelConfigs.getCredentials("sentry", options),
     "channelConfigs.delete": () => channelConfigs.delete("sentry", options),

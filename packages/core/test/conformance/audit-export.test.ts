@@ -1,7 +1,7 @@
-import { mkdtemp, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
 import {
   type AuditEntry,
   type AuditExport,
@@ -19,8 +19,8 @@ async function textOf({ content }: AuditExport): Promise<string> {
 }
 
 async function unpacked({ content }: AuditExport): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "codespar-export-"));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const folder = await scratchFolder("export");
+  onTestFinished(() => removeScratch(folder));
   expect(await unpackBundle(content, folder)).toBeNull();
   return folder;
 }

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { testSecret } from "../../../../tooling/secrets.ts";
 import type { Storage } from "../../src/index.ts";
 import { describeEachBackend } from "../support/backends.ts";
 import { expectCode } from "../support/expect-code.ts";
@@ -103,42 +104,42 @@ const changes: readonly Recorded[] = [
   {
     name: "installing in Slack",
     change: ({ slackInstallations, orgId }) =>
-      slackInstallations.set({ teamId: `T${orgId}`, tokens: { b: "sealed away" } }),
+      slackInstallations.set({ teamId: `T${orgId}`, tokens: { b: testSecret("sealed away") } }),
     entry: { action: "slack.installed" },
   },
   {
     name: "installing in Slack again",
     before: ({ slackInstallations, orgId }) =>
-      slackInstallations.set({ teamId: `T${orgId}`, tokens: { b: "sealed away" } }),
+      slackInstallations.set({ teamId: `T${orgId}`, tokens: { b: testSecret("sealed away") } }),
     change: ({ slackInstallations, orgId }) =>
-      slackInstallations.set({ teamId: `T${orgId}`, tokens: { b: "sealed away" } }),
+      slackInstallations.set({ teamId: `T${orgId}`, tokens: { b: testSecret("sealed away") } }),
     entry: { action: "slack.updated" },
   },
   {
     name: "uninstalling from Slack",
     before: ({ slackInstallations, orgId }) =>
-      slackInstallations.set({ teamId: `T${orgId}`, tokens: { b: "sealed away" } }),
+      slackInstallations.set({ teamId: `T${orgId}`, tokens: { b: testSecret("sealed away") } }),
     change: ({ slackInstallations, orgId }) => slackInstallations.delete({ teamId: `T${orgId}` }),
     entry: { action: "slack.uninstalled" },
   },
   {
     name: "storing credentials",
     change: ({ channelConfigs }) =>
-      channelConfigs.set("sentry", { credentials: { token: "sealed away" } }),
+      channelConfigs.set("sentry", { credentials: { token: testSecret("sealed away") } }),
     entry: { action: "integration.configured", target: { type: "integration", id: "sentry" } },
   },
   {
     name: "replacing credentials",
     before: ({ channelConfigs }) =>
-      channelConfigs.set("sentry", { credentials: { token: "sealed away" } }),
+      channelConfigs.set("sentry", { credentials: { token: testSecret("sealed away") } }),
     change: ({ channelConfigs }) =>
-      channelConfigs.set("sentry", { credentials: { token: "sealed away" } }),
+      channelConfigs.set("sentry", { credentials: { token: testSecret("sealed away") } }),
     entry: { action: "integration.updated" },
   },
   {
     name: "removing credentials",
     before: ({ channelConfigs }) =>
-      channelConfigs.set("sentry", { credentials: { token: "sealed away" } }),
+      channelConfigs.set("sentry", { credentials: { token: testSecret("sealed away") } }),
     change: ({ channelConfigs }) => channelConfigs.delete("sentry"),
     entry: { action: "integration.removed" },
   },
@@ -169,7 +170,9 @@ const reads: readonly Recorded[] = [
   {
     name: "reading credentials",
     before: ({ channelConfigs }) =>
-      channelConfigs.set("sentry", { credentials: { token: "sealed away", dsn: "sealed away" } }),
+      channelConfigs.set("sentry", {
+        credentials: { token: testSecret("sealed away"), dsn: testSecret("sealed away") },
+      }),
     change: ({ channelConfigs }) => channelConfigs.getCredentials("sentry"),
     entry: {
       action: "secret.read",
@@ -180,7 +183,7 @@ const reads: readonly Recorded[] = [
   {
     name: "reading Slack tokens",
     before: ({ slackInstallations, orgId }) =>
-      slackInstallations.set({ teamId: `T${orgId}`, tokens: { b: "sealed away" } }),
+      slackInstallations.set({ teamId: `T${orgId}`, tokens: { b: testSecret("sealed away") } }),
     change: ({ slackInstallations, orgId }) =>
       slackInstallations.getTokens({ teamId: `T${orgId}` }),
     entry: { action: "secret.read", details: { tokens: ["b"] } },

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { testSecret } from "../../../../tooling/secrets.ts";
 import type { Storage } from "../../src/index.ts";
 import { describeEachBackend } from "../support/backends.ts";
 import { expectEach, expectThrown } from "../support/expect-code.ts";
@@ -69,7 +70,7 @@ function callsWith(storage: Storage, id: string): readonly PromiseLike<unknown>[
     storage.projectConfigs.link(id, { repository: "acme/app" }),
     storage.projectConfigs.unlink(id),
     storage.channelConfigs.get(id),
-    storage.channelConfigs.set(id, { credentials: { token: "t" } }),
+    storage.channelConfigs.set(id, { credentials: { token: testSecret() } }),
   ];
 }
 

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { testSecret } from "../../../../tooling/secrets.ts";
 import type { ChannelConfigInput } from "../../src/index.ts";
 import { describeEachBackend } from "../support/backends.ts";
 import { expectCode } from "../support/expect-code.ts";
@@ -8,7 +9,7 @@ describeEachBackend("integrations", { everyLogin: true }, (backend) => {
     const { channelConfigs } = backend.open();
     const now = backend.clock.iso();
     const sentry = await channelConfigs.set("sentry", {
-      credentials: { token: "abc", dsn: "def" },
+      credentials: { token: testSecret("abc"), dsn: testSecret("def") },
       settings: { organisation: "acme", projects: ["web", null], nested: { deep: true } },
     });
     expect(sentry).toEqual({
@@ -19,7 +20,7 @@ describeEachBackend("integrations", { everyLogin: true }, (backend) => {
       createdAt: now,
       updatedAt: now,
     });
-    await channelConfigs.set("railway", { credentials: { token: "xyz" } });
+    await channelConfigs.set("railway", { credentials: { token: testSecret("xyz") } });
     expect(await channelConfigs.get("sentry")).toEqual(sentry);
     expect(await channelConfigs.get("vercel")).toBeNull();
     expect(await channelConfigs.getCredentials("vercel")).toBeNull();
@@ -28,18 +29,18 @@ describeEachBackend("integrations", { everyLogin: true }, (backend) => {
       "sentry",
     ]);
     const credentials = await channelConfigs.getCredentials("sentry");
-    expect(credentials?.["token"]?.reveal()).toBe("abc");
-    expect(credentials?.["dsn"]?.reveal()).toBe("def");
+    expect(credentials?.["token"]?.reveal()).toBe(testSecret("abc"));
+    expect(credentials?.["dsn"]?.reveal()).toBe(testSecret("def"));
   });
 
   test("are replaced as a whole", async () => {
     const { channelConfigs } = backend.open();
     const first = await channelConfigs.set("sentry", {
-      credentials: { token: "a", old: "b" },
+      credentials: { token: testSecret("a"), old: testSecret("b") },
       settings: { a: 1 },
     });
     backend.clock.advance(1000);
-    const second = await channelConfigs.set("sentry", { credentials: { token: "c" } });
+    const second = await channelConfigs.set("sentry", { credentials: { token: testSecret("c") } });
     expect(second).toEqual({
       ...first,
       credentialNames: ["token"],
@@ -53,7 +54,7 @@ describeEachBackend("integrations", { everyLogin: true }, (backend) => {
 
   test("are removed with their credentials", async () => {
     const { channelConfigs } = backend.open();
-    await channelConfigs.set("sentry", { credentials: { token: "a" } });
+    await channelConfigs.set("sentry", { credentials: { token: testSecret("a") } });
     expect(await channelConfigs.delete("sentry")).toBe(true);
     expect(await channelConfigs.delete("sentry")).toBe(false);
     expect(await channelConfigs.getCredentials("sentry")).toBeNull();
@@ -61,7 +62,14 @@ describeEachBackend("integrations", { everyLogin: true }, (backend) => {
 
   test("credentials hold any well-formed text", async () => {
     const { channelConfigs } = backend.open();
-    const values = ["", "\u0000", "line\nbreak", "😀", '"quoted"', "x".repeat(10_000)];
+    const values = [
+      "",
+      "\u0000",
+      "line\nbreak",
+      "😀",
+      '"quoted"',
+      testSecret().padEnd(10_000, "x"),
+    ];
     for (const [n, value] of values.entries()) {
       await channelConfigs.set(`i${n}`, { credentials: { token: value } });
       expect((await channelConfigs.getCredentials(`i${n}`))?.["token"]?.reveal()).toBe(value);
@@ -72,19 +80,19 @@ describeEachBackend("integrations", { everyLogin: true }, (backend) => {
     const { channelConfigs, slackInstallations } = backend.open();
     const named = (value: unknown) => JSON.parse(JSON.stringify({ ["__proto__"]: value, a: "b" }));
     const teamId = `T${backend.orgId}`;
-    const config = { credentials: named("secret"), settings: named({ deep: 1 }) };
+    const config = { credentials: named(testSecret()), settings: named({ deep: 1 }) };
     const stored = await channelConfigs.set("sentry", config);
     expect(stored.credentialNames).toEqual(["__proto__", "a"]);
     expect(JSON.stringify(stored.settings)).toBe('{"__proto__":{"deep":1},"a":"b"}');
     expect(await channelConfigs.get("sentry")).toEqual(stored);
-    await slackInstallations.set({ teamId, tokens: named("secret") });
+    await slackInstallations.set({ teamId, tokens: named(testSecret()) });
     for (const secrets of [
       await channelConfigs.getCredentials("sentry"),
       await slackInstallations.getTokens({ teamId }),
     ]) {
       const shown = Object.entries(secrets ?? {}).map(([name, value]) => [name, value.reveal()]);
       expect(shown.sort()).toEqual([
-        ["__proto__", "secret"],
+        ["__proto__", testSecret()],
         ["a", "b"],
       ]);
     }
@@ -93,7 +101,10 @@ describeEachBackend("integrations", { everyLogin: true }, (backend) => {
   test("that aren't acceptable are refused", async () => {
     const { channelConfigs, audit } = backend.open();
     for (const name of ["Sentry", "sen try", "-a", "a.b", "a/b", "..", "ä", "", "x".repeat(65)]) {
-      await expectCode(channelConfigs.set(name, { credentials: { token: "a" } }), "VALIDATION");
+      await expectCode(
+        channelConfigs.set(name, { credentials: { token: testSecret("a") } }),
+        "VALIDATION",
+      );
       await expectCode(channelConfigs.get(name), "VALIDATION");
     }
     const wrong: unknown[] = [
@@ -101,14 +112,14 @@ describeEachBackend("integrations", { everyLogin: true }, (backend) => {
       { credentials: null },
       { credentials: { token: 5 } },
       { credentials: [["token", "a"]] },
-      { credentials: new Map([["token", "a"]]) },
-      { credentials: { "": "a" } },
-      { credentials: { token: "a" }, settings: new Map() },
-      { credentials: { token: "a" }, settings: null },
-      { credentials: { token: "a" }, settings: [1] },
-      { credentials: { token: "a" }, settings: { a: Number.NaN } },
-      { credentials: { token: "a" }, settings: { a: 1n } },
-      { credentials: { token: "a" }, other: 1 },
+      { credentials: new Map([["token", testSecret()]]) },
+      { credentials: { "": testSecret("a") } },
+      { credentials: { token: testSecret("a") }, settings: new Map() },
+      { credentials: { token: testSecret("a") }, settings: null },
+      { credentials: { token: testSecret("a") }, settings: [1] },
+      { credentials: { token: testSecret("a") }, settings: { a: Number.NaN } },
+      { credentials: { token: testSecret("a") }, settings: { a: 1n } },
+      { credentials: { token: testSecret("a") }, other: 1 },
       { token: "a" },
       null,
     ];

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { testSecret } from "../../../../tooling/secrets.ts";
 import type { Storage } from "../../src/index.ts";
 import { describeEachBackend } from "../support/backends.ts";
 import { expectCode } from "../support/expect-code.ts";
@@ -44,8 +45,15 @@ async function fill(storage: Storage, teamId: string): Promise<void> {
     webhookId: mark.slice(0, 20),
   });
   await storage.subscribers.subscribe("reader@example.com", { source: "landing" });
-  await storage.slackInstallations.set({ teamId, teamName: mark, tokens: { botToken: mark } });
-  await storage.channelConfigs.set("sentry", { credentials: { token: mark }, settings: { mark } });
+  await storage.slackInstallations.set({
+    teamId,
+    teamName: mark,
+    tokens: { botToken: testSecret(mark) },
+  });
+  await storage.channelConfigs.set("sentry", {
+    credentials: { token: testSecret(mark) },
+    settings: { mark },
+  });
   await storage.apiKeys.create({ name: mark, scopes: ["read"] });
 }
 
@@ -76,7 +84,7 @@ describeEachBackend("organisations", { everyLogin: true }, (backend) => {
         }),
       ).toBeNull();
       const credentials = await storage.channelConfigs.getCredentials("sentry");
-      expect(credentials?.["token"]?.reveal()).toBe(orgId);
+      expect(credentials?.["token"]?.reveal()).toBe(testSecret(orgId));
       expect((await storage.apiKeys.list()).items.map(({ name }) => name)).toEqual([orgId]);
       const trail = await storage.audit.list({ limit: 1000 });
       expect(trail.items.map(({ seq }) => seq).toSorted((a, b) => a - b)).toEqual(

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { testSecret } from "../../../../tooling/secrets.ts";
 import { limits } from "../../src/domain/limits.ts";
 import type { AuditInput, Transaction } from "../../src/index.ts";
 import { describeEachBackend } from "../support/backends.ts";
@@ -46,7 +47,7 @@ describeEachBackend("limits", (backend) => {
       storage.projectConfigs.link("agent", { repository: "acme/app", linkedBy: tooLong }),
       storage.slackInstallations.set({
         teamId: `T${"x".repeat(limits.idBytes)}`,
-        tokens: { t: "t" },
+        tokens: { t: testSecret() },
       }),
     ];
     await expectEach(calls, "LIMIT_EXCEEDED");
@@ -186,7 +187,7 @@ describeEachBackend("limits", (backend) => {
   test("secrets have at most 64 KiB together", async () => {
     const { channelConfigs, slackInstallations } = backend.open();
     // {"token":"…"} as JSON: twelve bytes around the secret.
-    const longest = "s".repeat(limits.secretBytes - 12);
+    const longest = testSecret().padEnd(limits.secretBytes - 12, "s");
     await channelConfigs.set("sentry", { credentials: { token: longest } });
     const credentials = await channelConfigs.getCredentials("sentry");
     expect(credentials?.["token"]?.reveal()).toBe(longest);

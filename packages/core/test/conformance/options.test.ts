@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { testSecret } from "../../../../tooling/secrets.ts";
 import type { Storage, Transaction } from "../../src/index.ts";
 import { describeEachBackend } from "../support/backends.ts";
 import { expectCode } from "../support/expect-code.ts";
@@ -9,7 +10,7 @@ type Calls = readonly [takes: string, call: (options: Loose) => PromiseLike<unkn
 
 const write = "signal ifVersion ifAbsent";
 const list = "signal limit cursor reverse";
-const credentials = { token: "t" };
+const credentials = { token: testSecret() };
 
 /** The calls that there are inside transactions too. */
 const filter =

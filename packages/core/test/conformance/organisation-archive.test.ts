@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
+import { testSecret } from "../../../../tooling/secrets.ts";
 import { tableNames } from "../../src/storage/tables.ts";
 import { administration, archiveOf, contents, fillAll } from "../support/administration.ts";
 import { describeEachBackend } from "../support/backends.ts";
@@ -80,7 +81,7 @@ describeEachBackend("an organisation's archive", onTargetsOfTheirOwn, (backend) 
       rows: Object.values(before).reduce((sum, rows) => sum + rows.length, 0),
     });
     const credentials = await again.storage.channelConfigs.getCredentials("sentry");
-    expect(credentials?.["token"]?.reveal()).toBe(`sentry of ${backend.orgId}`);
+    expect(credentials?.["token"]?.reveal()).toBe(testSecret(`sentry of ${backend.orgId}`));
     expect(await again.storage.audit.verify()).toMatchObject({
       verdict: verified.verdict,
       firstFailure: null,
@@ -88,9 +89,10 @@ describeEachBackend("an organisation's archive", onTargetsOfTheirOwn, (backend) 
     });
     // Another organisation can't take what came with it.
     await expectCode(
-      again.storage
-        .forOrg(`${backend.orgId}-c`)
-        .slackInstallations.set({ teamId: `T-${backend.orgId}`, tokens: { botToken: "t" } }),
+      again.storage.forOrg(`${backend.orgId}-c`).slackInstallations.set({
+        teamId: `T-${backend.orgId}`,
+        tokens: { botToken: testSecret() },
+      }),
       "ALREADY_EXISTS",
     );
     await again.storage.close();
@@ -107,7 +109,7 @@ describeEachBackend("an organisation's archive", onTargetsOfTheirOwn, (backend) 
     const { storage, deployment } = administration(backend);
     const { organisations } = deployment;
     await storage.memory.set("a", "k", { text: "value" }, { record: true });
-    await storage.channelConfigs.set("sentry", { credentials: { token: "t" } });
+    await storage.channelConfigs.set("sentry", { credentials: { token: testSecret() } });
     const archive = await archiveOf(deployment, backend.orgId);
     await organisations.erase(backend.orgId, { confirm: backend.orgId });
     const lines = archive.split("\n");
@@ -152,7 +154,7 @@ describeEachBackend("an organisation's archive", onTargetsOfTheirOwn, (backend) 
   test("isn't taken over where another organisation has its Slack workspace", async () => {
     const { storage, deployment } = administration(backend);
     const { organisations } = deployment;
-    const tokens = { botToken: "t" };
+    const tokens = { botToken: testSecret() };
     await storage.slackInstallations.set({ teamId: "T1", tokens });
     const archive = await archiveOf(deployment, backend.orgId);
     await organisations.erase(backend.orgId, { confirm: backend.orgId });

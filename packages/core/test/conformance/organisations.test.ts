@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { testSecret } from "../../../../tooling/secrets.ts";
 import { deploymentOrgId, hasApiKeys } from "../../src/index.ts";
 import type { Backend } from "../../src/storage/backend.ts";
 import { eraseOrganisation } from "../../src/storage/deployment/erase-organisation.ts";
@@ -78,7 +79,7 @@ describeEachBackend("an organisation that is erased", onTargetsOfTheirOwn, (back
     expect(await storage.audit.verify()).toMatchObject({ size: 0 });
     // The workspace is free.
     const claiming = storage.forOrg(others[0] ?? "").slackInstallations;
-    await claiming.set({ teamId: `T-${orgId}`, tokens: { botToken: "t" } });
+    await claiming.set({ teamId: `T-${orgId}`, tokens: { botToken: testSecret() } });
     await claiming.delete({ teamId: `T-${orgId}` });
     // Receipts that were given out stay what they are, and the trails still lead to what they vouch for.
     for (const [i, trail] of trails.entries()) {

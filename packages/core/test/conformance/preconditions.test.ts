@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { testSecret } from "../../../../tooling/secrets.ts";
 import { PreconditionFailedError } from "../../src/index.ts";
 import { describeEachBackend } from "../support/backends.ts";
 import { expectCode, expectEach } from "../support/expect-code.ts";
@@ -169,7 +170,7 @@ describeEachBackend("versions exist on every mutable record:", { everyLogin: tru
   test("Slack installations", async () => {
     const { slackInstallations } = backend.open();
     const teamId = `T${backend.orgId}`;
-    const input = { teamId, tokens: { botToken: "t" } };
+    const input = { teamId, tokens: { botToken: testSecret() } };
     const first = await slackInstallations.set(input, { ifAbsent: true });
     await expectCode(slackInstallations.set(input, { ifAbsent: true }), "PRECONDITION_FAILED");
     const second = await slackInstallations.set(input, { ifVersion: first.version });
@@ -182,7 +183,7 @@ describeEachBackend("versions exist on every mutable record:", { everyLogin: tru
 
   test("integrations", async () => {
     const { channelConfigs } = backend.open();
-    const input = { credentials: { token: "t" } };
+    const input = { credentials: { token: testSecret() } };
     const first = await channelConfigs.set("sentry", input, { ifAbsent: true });
     await expectCode(
       channelConfigs.set("sentry", input, { ifAbsent: true }),

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { testKey, testSecret } from "../../../../tooling/secrets.ts";
 import { KeyRing, type StorageOptions } from "../../src/index.ts";
 import type { Backend } from "../../src/storage/backend.ts";
 import { openBackend } from "../../src/storage/create-storage.ts";
@@ -44,7 +45,8 @@ const refs: readonly SealedRef[] = [
   { table: "channel_configs", key: ["sentry"] },
   { table: "channel_configs", key: ["vercel"] },
 ];
-const textOf = (orgId: string, { key }: SealedRef) => JSON.stringify({ token: `${orgId} ${key}` });
+const textOf = (orgId: string, { key }: SealedRef) =>
+  JSON.stringify({ token: testSecret(`${orgId} ${key}`) });
 
 const onTargetsOfTheirOwn = { targetPerTest: true, otherProcesses: true };
 
@@ -111,7 +113,7 @@ describeEachBackend("a rotation that dies", onTargetsOfTheirOwn, (backend) => {
   }
 
   test("anywhere loses nothing, and is gone on with", async () => {
-    const [old, fresh] = [KeyRing.generate(), KeyRing.generate()];
+    const [old, fresh] = [testKey(), testKey()];
     await fill({ ...backend.options(), encryptionKey: old });
     const activeKey = await dieAndGoOn({ ...backend.options(), encryptionKey: `${fresh},${old}` });
     const ids = await expectAllOpen({ ...backend.options(), encryptionKey: fresh });
@@ -129,7 +131,7 @@ describeEachBackend("a rotation that dies", onTargetsOfTheirOwn, (backend) => {
   test.each(["its old key", "its new key"])(
     "overtaken by a write under %s keeps that",
     async (which) => {
-      const [old, fresh] = [KeyRing.generate(), KeyRing.generate()];
+      const [old, fresh] = [testKey(), testKey()];
       await fill({ ...backend.options(), encryptionKey: old });
       const port = openBackend({ ...backend.options(), encryptionKey: `${fresh},${old}` });
       const context = { now: backend.clock.nowMs };

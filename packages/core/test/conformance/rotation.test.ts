@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { testKey, testSecret } from "../../../../tooling/secrets.ts";
 import {
   type Deployment,
   deploymentOf,
@@ -17,7 +18,7 @@ const onTargetsOfTheirOwn = { targetPerTest: true, everyLogin: true, otherProces
 
 /** Two keys, and the rings that an operator sets one after the other. */
 function twoKeys() {
-  const [old, fresh] = [KeyRing.generate(), KeyRing.generate()];
+  const [old, fresh] = [testKey(), testKey()];
   const [oldId, freshId] = KeyRing.parse(`${old},${fresh}`).keyIds;
   return { old, fresh, both: `${fresh},${old}`, oldId: oldId ?? "", freshId: freshId ?? "" };
 }
@@ -29,9 +30,16 @@ async function fill(backend: TestBackend, encryptionKey: string): Promise<void> 
   await using storage = backend.open(backend.orgId, { encryptionKey });
   for (const orgId of idsOf(backend)) {
     const organisation = storage.forOrg(orgId);
-    await organisation.channelConfigs.set("sentry", { credentials: { token: `${orgId} sentry` } });
-    await organisation.channelConfigs.set("vercel", { credentials: { token: `${orgId} vercel` } });
-    await organisation.slackInstallations.set({ teamId: `T-${orgId}`, tokens: { bot: orgId } });
+    await organisation.channelConfigs.set("sentry", {
+      credentials: { token: testSecret(`${orgId} sentry`) },
+    });
+    await organisation.channelConfigs.set("vercel", {
+      credentials: { token: testSecret(`${orgId} vercel`) },
+    });
+    await organisation.slackInstallations.set({
+      teamId: `T-${orgId}`,
+      tokens: { bot: testSecret(orgId) },
+    });
     // A signing key, which the next one then replaces: of the two one still has its private part.
     await organisation.audit.checkpoint();
     await organisation.audit.rotateKey();
@@ -72,9 +80,9 @@ async function expectAllOpen(backend: TestBackend, encryptionKey: string): Promi
       channelConfigs.getCredentials("vercel"),
       slackInstallations.getTokens({ teamId: `T-${orgId}` }),
     ]);
-    expect(sentry?.["token"]?.reveal()).toBe(`${orgId} sentry`);
-    expect(vercel?.["token"]?.reveal()).toBe(`${orgId} vercel`);
-    expect(slack?.["bot"]?.reveal()).toBe(orgId);
+    expect(sentry?.["token"]?.reveal()).toBe(testSecret(`${orgId} sentry`));
+    expect(vercel?.["token"]?.reveal()).toBe(testSecret(`${orgId} vercel`));
+    expect(slack?.["bot"]?.reveal()).toBe(testSecret(orgId));
     // Signing takes the key's private part.
     await organisation.audit.append({ action: "test.done" });
     await organisation.audit.checkpoint();
@@ -204,7 +212,7 @@ describeEachBackend("rotation of the master key", onTargetsOfTheirOwn, (backend)
       const written = new Map<string, number>();
       const writers = idsOf(backend).map(async (orgId) => {
         for (let n = 0; running || n < 3; n += 1) {
-          const credentials = { token: String(n) };
+          const credentials = { token: testSecret(String(n)) };
           await storage.forOrg(orgId).channelConfigs.set("railway", { credentials });
           await storage.forOrg(orgId).channelConfigs.set("vercel", { credentials });
           written.set(orgId, n);
@@ -217,7 +225,7 @@ describeEachBackend("rotation of the master key", onTargetsOfTheirOwn, (backend)
       for (const orgId of idsOf(backend)) {
         for (const name of ["vercel", "railway"]) {
           const stored = await storage.forOrg(orgId).channelConfigs.getCredentials(name);
-          expect(stored?.["token"]?.reveal()).toBe(String(written.get(orgId)));
+          expect(stored?.["token"]?.reveal()).toBe(testSecret(String(written.get(orgId))));
         }
       }
     });
@@ -237,7 +245,7 @@ describeEachBackend("rotation of the master key", onTargetsOfTheirOwn, (backend)
       remaining: 12,
     });
     // Of three keys the list lacks the oldest, whose secrets came by a restore.
-    const foreign = KeyRing.generate();
+    const foreign = testKey();
     const [orgId = ""] = idsOf(backend);
     const ref = { table: "channel_configs", key: ["restored"] } as const;
     const credentials = KeyRing.parse(foreign).seal("{}", secretPlace(orgId, ref));

@@ -3,7 +3,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import { inspect } from "node:util";
 import pg from "pg";
 import { expect, test } from "vitest";
-import { KeyRing, type Storage } from "../../src/index.ts";
+import { testSecret } from "../../../../tooling/secrets.ts";
+import type { Storage } from "../../src/index.ts";
 import { organisationFolder } from "../../src/storage/file/layout.ts";
 import {
   envelopeOf,
@@ -23,7 +24,7 @@ interface Place {
 }
 
 /** What each secret is, so that none can be taken for another. */
-const textOf = (what: string) => `clear ${what} ${KeyRing.generate()}`;
+const textOf = (what: string) => testSecret(`clear ${what}`);
 
 /** Two organisations, with two records in each sealed table. */
 async function fill(backend: TestBackend): Promise<void> {

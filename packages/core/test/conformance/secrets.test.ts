@@ -1,5 +1,6 @@
 import { inspect } from "node:util";
 import { expect, onTestFinished, test, vi } from "vitest";
+import { testKey, testSecret } from "../../../../tooling/secrets.ts";
 import { createStorage, KeyRing, Secret, StorageError } from "../../src/index.ts";
 import type { ColumnValue, RecordRef } from "../../src/storage/backend.ts";
 import { openBackend } from "../../src/storage/create-storage.ts";
@@ -7,7 +8,7 @@ import { describeEachBackend, type TestBackend } from "../support/backends.ts";
 import { expectCode, expectEach } from "../support/expect-code.ts";
 
 /** Not to be found anywhere but in the caller's hands. */
-const secret = `clear-${KeyRing.generate()}`;
+const secret = testSecret("clear").padEnd(60, "x");
 const sentry: RecordRef = { table: "channel_configs", key: ["sentry"] };
 
 async function storedColumns(backend: TestBackend, orgId: string, ref: RecordRef) {
@@ -108,9 +109,9 @@ describeEachBackend("secrets", onTargetsOfTheirOwn, (backend) => {
     const other = storage.forOrg(`${backend.orgId}-b`);
     const teamId = `T${backend.orgId}`;
     await storage.channelConfigs.set("sentry", { credentials: { token: secret } });
-    await storage.channelConfigs.set("vercel", { credentials: { token: "its own" } });
-    await other.channelConfigs.set("sentry", { credentials: { token: "its own" } });
-    await storage.slackInstallations.set({ teamId, tokens: { token: "its own" } });
+    await storage.channelConfigs.set("vercel", { credentials: { token: testSecret("its own") } });
+    await other.channelConfigs.set("sentry", { credentials: { token: testSecret("its own") } });
+    await storage.slackInstallations.set({ teamId, tokens: { token: testSecret("its own") } });
     await storage.close();
 
     const columns = await storedColumns(backend, backend.orgId, sentry);
@@ -176,14 +177,17 @@ describeEachBackend("secrets", onTargetsOfTheirOwn, (backend) => {
     const first = backend.open();
     await first.channelConfigs.set("sentry", { credentials: { token: secret } });
     await first.close();
-    const wrong = backend.open(backend.orgId, { encryptionKey: KeyRing.generate() });
+    const wrong = backend.open(backend.orgId, { encryptionKey: testKey() });
     await expectCode(wrong.channelConfigs.getCredentials("sentry"), "KEY_MISMATCH");
     await expectCode(
-      wrong.channelConfigs.set("vercel", { credentials: { token: "x" } }),
+      wrong.channelConfigs.set("vercel", { credentials: { token: testSecret() } }),
       "KEY_MISMATCH",
     );
     const teamId = `T${backend.orgId}`;
-    await expectCode(wrong.slackInstallations.set({ teamId, tokens: { t: "x" } }), "KEY_MISMATCH");
+    await expectCode(
+      wrong.slackInstallations.set({ teamId, tokens: { t: testSecret() } }),
+      "KEY_MISMATCH",
+    );
     expect(await wrong.channelConfigs.get("vercel")).toBeNull();
     expect((await wrong.health({ timeoutMs: 20_000 })).encryption).toBe("mismatch");
     // What needs no key works.
@@ -196,7 +200,7 @@ describeEachBackend("secrets", onTargetsOfTheirOwn, (backend) => {
   });
 
   test("are KEY_MISMATCH under another key although the canary is lost, and nothing is written", async () => {
-    const [old, fresh] = [KeyRing.generate(), KeyRing.generate()];
+    const [old, fresh] = [testKey(), testKey()];
     const place = { orgId: backend.orgId, table: "channel_configs", record: "sentry" };
     const sealed = KeyRing.parse(old).seal(JSON.stringify({ token: secret }), {
       ...place,
@@ -212,7 +216,7 @@ describeEachBackend("secrets", onTargetsOfTheirOwn, (backend) => {
     const wrong = backend.open(backend.orgId, { encryptionKey: fresh });
     expect((await wrong.health({ timeoutMs: 20_000 })).encryption).toBe("mismatch");
     await expectCode(
-      wrong.channelConfigs.set("vercel", { credentials: { token: "x" } }),
+      wrong.channelConfigs.set("vercel", { credentials: { token: testSecret() } }),
       "KEY_MISMATCH",
     );
     await expectCode(wrong.channelConfigs.getCredentials("sentry"), "KEY_MISMATCH");
@@ -225,12 +229,12 @@ describeEachBackend("secrets", onTargetsOfTheirOwn, (backend) => {
     }
     const right = backend.open(backend.orgId, { encryptionKey: old });
     expect((await right.channelConfigs.getCredentials("sentry"))?.["token"]?.reveal()).toBe(secret);
-    await right.channelConfigs.set("vercel", { credentials: { token: "x" } });
+    await right.channelConfigs.set("vercel", { credentials: { token: testSecret() } });
     expect((await right.health({ timeoutMs: 20_000 })).encryption).toBe("ready");
   });
 
   test("open under a ring that lists the earlier key after the new one", async () => {
-    const [old, fresh] = [KeyRing.generate(), KeyRing.generate()];
+    const [old, fresh] = [testKey(), testKey()];
     const first = backend.open(backend.orgId, { encryptionKey: old });
     await first.channelConfigs.set("sentry", { credentials: { token: secret } });
     await first.close();
@@ -254,7 +258,7 @@ describeEachBackend("secrets", onTargetsOfTheirOwn, (backend) => {
       "ab".repeat(31),
       "",
       " , ",
-      `${KeyRing.generate()},garbage`,
+      `${testKey()},garbage`,
     ];
     for (const encryptionKey of unusable) {
       const attempts = [

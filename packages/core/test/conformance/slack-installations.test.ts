@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { testSecret } from "../../../../tooling/secrets.ts";
 import type { SlackInstallationInput, SlackInstallationQuery } from "../../src/index.ts";
 import { describeEachBackend } from "../support/backends.ts";
 import { expectCode } from "../support/expect-code.ts";
@@ -17,7 +18,10 @@ describeEachBackend("Slack installations", { everyLogin: true }, (backend) => {
       appId: "A1",
       botUserId: "U1",
       scopes: ["chat:write", "commands"],
-      tokens: { userToken: "token of the user", botToken: "token of the bot" },
+      tokens: {
+        userToken: testSecret("token of the user"),
+        botToken: testSecret("token of the bot"),
+      },
     });
     expect(installation).toEqual({
       teamId: id("T"),
@@ -37,7 +41,7 @@ describeEachBackend("Slack installations", { everyLogin: true }, (backend) => {
     expect((await slackInstallations.list()).items).toEqual([installation]);
     const tokens = await slackInstallations.getTokens({ teamId: id("T") });
     expect(Object.keys(tokens ?? {}).toSorted()).toEqual(["botToken", "userToken"]);
-    expect(tokens?.["botToken"]?.reveal()).toBe("token of the bot");
+    expect(tokens?.["botToken"]?.reveal()).toBe(testSecret("token of the bot"));
   });
 
   test("a missing one is null, whichever way it is asked for", async () => {
@@ -57,21 +61,25 @@ describeEachBackend("Slack installations", { everyLogin: true }, (backend) => {
     await slackInstallations.set({
       enterpriseId: id("E"),
       isEnterpriseInstall: true,
-      tokens: { botToken: "enterprise" },
+      tokens: { botToken: testSecret("enterprise") },
     });
     await slackInstallations.set({
       teamId: id("T"),
       enterpriseId: id("E"),
-      tokens: { botToken: "team" },
+      tokens: { botToken: testSecret("team") },
     });
     const query: SlackInstallationQuery = {
       teamId: id("T"),
       enterpriseId: id("E"),
       isEnterpriseInstall: true,
     };
-    expect((await slackInstallations.getTokens(query))?.["botToken"]?.reveal()).toBe("enterprise");
+    expect((await slackInstallations.getTokens(query))?.["botToken"]?.reveal()).toBe(
+      testSecret("enterprise"),
+    );
     const team = { ...query, isEnterpriseInstall: false };
-    expect((await slackInstallations.getTokens(team))?.["botToken"]?.reveal()).toBe("team");
+    expect((await slackInstallations.getTokens(team))?.["botToken"]?.reveal()).toBe(
+      testSecret("team"),
+    );
     expect(await slackInstallations.delete(query)).toBe(true);
     expect(await slackInstallations.get(team)).not.toBeNull();
     expect(await slackInstallations.get({ enterpriseId: id("E") })).toBeNull();
@@ -80,15 +88,17 @@ describeEachBackend("Slack installations", { everyLogin: true }, (backend) => {
   test("a team and an enterprise with one id are two installations", async () => {
     const { slackInstallations } = backend.open();
     const same = id("T");
-    await slackInstallations.set({ teamId: same, tokens: { t: "team" } });
+    await slackInstallations.set({ teamId: same, tokens: { t: testSecret("team") } });
     await slackInstallations.set({
       enterpriseId: same,
       isEnterpriseInstall: true,
-      tokens: { t: "enterprise" },
+      tokens: { t: testSecret("enterprise") },
     });
-    expect((await slackInstallations.getTokens({ teamId: same }))?.["t"]?.reveal()).toBe("team");
+    expect((await slackInstallations.getTokens({ teamId: same }))?.["t"]?.reveal()).toBe(
+      testSecret("team"),
+    );
     expect((await slackInstallations.getTokens({ enterpriseId: same }))?.["t"]?.reveal()).toBe(
-      "enterprise",
+      testSecret("enterprise"),
     );
   });
 
@@ -97,10 +107,13 @@ describeEachBackend("Slack installations", { everyLogin: true }, (backend) => {
     const first = await slackInstallations.set({
       teamId: id("T"),
       teamName: "A",
-      tokens: { a: "1", b: "2" },
+      tokens: { a: testSecret("1"), b: testSecret("2") },
     });
     backend.clock.advance(1000);
-    const second = await slackInstallations.set({ teamId: id("T"), tokens: { c: "3" } });
+    const second = await slackInstallations.set({
+      teamId: id("T"),
+      tokens: { c: testSecret("3") },
+    });
     expect(second).toMatchObject({
       tokenNames: ["c"],
       teamName: null,
@@ -117,24 +130,28 @@ describeEachBackend("Slack installations", { everyLogin: true }, (backend) => {
     const one = backend.open();
     const other = one.forOrg(`${backend.orgId}-other`);
     const query = { teamId: id("T") };
-    const input = { ...query, tokens: { t: "one" } };
+    const input = { ...query, tokens: { t: testSecret("one") } };
     await one.slackInstallations.set(input);
-    const taken = other.slackInstallations.set({ ...input, tokens: { t: "other" } });
+    const taken = other.slackInstallations.set({ ...input, tokens: { t: testSecret("other") } });
     expect((await expectCode(taken, "ALREADY_EXISTS")).message).not.toContain(backend.orgId);
     expect(await other.slackInstallations.get(query)).toBeNull();
     expect(await other.audit.verify()).toMatchObject({ size: 0 });
     await one.slackInstallations.set(input);
     await one.slackInstallations.delete({ teamId: id("T") });
-    await other.slackInstallations.set({ ...input, tokens: { t: "other" } });
+    await other.slackInstallations.set({ ...input, tokens: { t: testSecret("other") } });
     await expectCode(one.slackInstallations.set(input), "ALREADY_EXISTS");
-    expect((await other.slackInstallations.getTokens(query))?.["t"]?.reveal()).toBe("other");
+    expect((await other.slackInstallations.getTokens(query))?.["t"]?.reveal()).toBe(
+      testSecret("other"),
+    );
   });
 
   test("that two organisations make at once go to one of them, also after reopening", async () => {
     const one = backend.open();
     const orgs = Array.from({ length: 8 }, (_, n) => one.forOrg(`${backend.orgId}-${n}`));
     const outcomes = await Promise.allSettled(
-      orgs.map((org) => org.slackInstallations.set({ teamId: id("T"), tokens: { t: org.orgId } })),
+      orgs.map((org) =>
+        org.slackInstallations.set({ teamId: id("T"), tokens: { t: testSecret(org.orgId) } }),
+      ),
     );
     const winners = orgs.filter((_, n) => outcomes[n]?.status === "fulfilled");
     expect(winners).toHaveLength(1);
@@ -142,17 +159,17 @@ describeEachBackend("Slack installations", { everyLogin: true }, (backend) => {
     const again = backend.open();
     const late = again
       .forOrg(`${backend.orgId}-late`)
-      .slackInstallations.set({ teamId: id("T"), tokens: { t: "late" } });
+      .slackInstallations.set({ teamId: id("T"), tokens: { t: testSecret("late") } });
     await expectCode(late, "ALREADY_EXISTS");
     const tokens = await again
       .forOrg(winners[0]?.orgId ?? "")
       .slackInstallations.getTokens({ teamId: id("T") });
-    expect(tokens?.["t"]?.reveal()).toBe(winners[0]?.orgId);
+    expect(tokens?.["t"]?.reveal()).toBe(testSecret(winners[0]?.orgId));
   });
 
   test("that name neither team nor enterprise, or hold what isn't text, are refused", async () => {
     const { slackInstallations, audit } = backend.open();
-    const tokens = { t: "t" };
+    const tokens = { t: testSecret() };
     const wrong: unknown[] = [
       { tokens },
       { teamId: "", tokens },
@@ -161,8 +178,8 @@ describeEachBackend("Slack installations", { everyLogin: true }, (backend) => {
       { teamId: id("T"), tokens: { t: 5 } },
       { teamId: id("T"), tokens: { t: null } },
       { teamId: id("T"), tokens: ["t"] },
-      { teamId: id("T"), tokens: { t: "\ud800" } },
-      { teamId: id("T"), tokens: { "": "t" } },
+      { teamId: id("T"), tokens: { t: `${testSecret()}\ud800` } },
+      { teamId: id("T"), tokens: { "": testSecret() } },
       { teamId: id("T"), tokens, scopes: "chat:write" },
       { teamId: id("T"), tokens, botToken: "t" },
       { teamId: `${id("T")}\u0000`, tokens },

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { testSecret } from "../../../../tooling/secrets.ts";
 import type { Transaction } from "../../src/index.ts";
 import { describeEachBackend } from "../support/backends.ts";
 import { expectCode } from "../support/expect-code.ts";
@@ -13,8 +14,8 @@ describeEachBackend("a transaction", { everyLogin: true }, (backend) => {
       await tx.agentStates.set("agent", { status: "active" });
       await tx.projects.create({ id: "project", name: "Project" });
       await tx.projectConfigs.link("agent", { repository: "acme/app" });
-      await tx.channelConfigs.set("sentry", { credentials: { token: "t" } });
-      await tx.slackInstallations.set({ teamId, tokens: { botToken: "b" } });
+      await tx.channelConfigs.set("sentry", { credentials: { token: testSecret() } });
+      await tx.slackInstallations.set({ teamId, tokens: { botToken: testSecret("b") } });
       await tx.subscribers.subscribe("reader@example.com");
       await tx.memory.set("agent", "key", 1);
       const id = await tx.audit.append({ action: "test.committed" });
@@ -35,9 +36,11 @@ describeEachBackend("a transaction", { everyLogin: true }, (backend) => {
     expect(await storage.agentStates.get("agent")).toMatchObject({ status: "active" });
     expect(await storage.projects.getBySlug("project")).not.toBeNull();
     expect(await storage.projectConfigs.get("agent")).not.toBeNull();
-    expect((await storage.channelConfigs.getCredentials("sentry"))?.["token"]?.reveal()).toBe("t");
+    expect((await storage.channelConfigs.getCredentials("sentry"))?.["token"]?.reveal()).toBe(
+      testSecret(),
+    );
     expect((await storage.slackInstallations.getTokens({ teamId }))?.["botToken"]?.reveal()).toBe(
-      "b",
+      testSecret("b"),
     );
     expect(await storage.subscribers.count()).toMatchObject({ total: 1 });
     expect(await storage.memory.get("agent", "key")).toBe(1);

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { testSecret } from "../../../../tooling/secrets.ts";
 import { describeEachBackend } from "../support/backends.ts";
 import { expectCode } from "../support/expect-code.ts";
 
@@ -150,7 +151,7 @@ describeEachBackend("values are copies:", { everyLogin: true }, (backend) => {
   test("changing settings that were stored or read changes nothing", async () => {
     const { channelConfigs } = backend.open();
     const settings = { organisation: "acme" };
-    await channelConfigs.set("sentry", { credentials: { token: "t" }, settings });
+    await channelConfigs.set("sentry", { credentials: { token: testSecret() }, settings });
     settings.organisation = "other";
     expect(await channelConfigs.get("sentry")).toMatchObject({
       settings: { organisation: "acme" },

@@ -1,18 +1,17 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import pg from "pg";
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../tooling/postgres.ts";
+import { removeScratch, scratchFolder, testKey, testSecret } from "../../../../tooling/secrets.ts";
 import {
   createStorage,
   type ErrorCode,
   errorCodes,
-  KeyRing,
   moveStorage,
   type Storage,
   StorageError,
@@ -100,10 +99,10 @@ const provocations: Readonly<Record<ErrorCode, () => Promise<unknown>>> = {
   DECRYPTION_FAILED: async () => {
     const { channelConfigs } = storage({
       databaseUrl: database.url,
-      encryptionKey: KeyRing.generate(),
+      encryptionKey: testKey(),
     });
-    await channelConfigs.set("sentry", { credentials: { token: "t" } });
-    await channelConfigs.set("vercel", { credentials: { token: "t" } });
+    await channelConfigs.set("sentry", { credentials: { token: testSecret() } });
+    await channelConfigs.set("vercel", { credentials: { token: testSecret() } });
     await sql(
       "UPDATE channel_configs SET credentials = (SELECT min(credentials) FROM channel_configs)",
     );
@@ -112,15 +111,13 @@ const provocations: Readonly<Record<ErrorCode, () => Promise<unknown>>> = {
   },
   ENCRYPTION_KEY_MISSING: () =>
     storage({ databaseUrl: database.url }).channelConfigs.set("sentry", {
-      credentials: { token: "t" },
+      credentials: { token: testSecret() },
     }),
   KEY_MISMATCH: async () => {
-    const before = storage({ directory, encryptionKey: KeyRing.generate() });
-    await before.channelConfigs.set("sentry", { credentials: { token: "t" } });
+    const before = storage({ directory, encryptionKey: testKey() });
+    await before.channelConfigs.set("sentry", { credentials: { token: testSecret() } });
     await before.close();
-    await storage({ directory, encryptionKey: KeyRing.generate() }).channelConfigs.getCredentials(
-      "sentry",
-    );
+    await storage({ directory, encryptionKey: testKey() }).channelConfigs.getCredentials("sentry");
   },
   UNSUPPORTED: async () => {
     await storage().memory.set("agent", "key", 1);
@@ -139,12 +136,12 @@ describe("every code can be provoked through the public API:", () => {
   });
   beforeEach(async () => {
     vi.stubEnv("CODESPAR_ENCRYPTION_KEY", undefined);
-    directory = await mkdtemp(join(tmpdir(), "codespar-errors-"));
+    directory = await scratchFolder("errors");
     database = await createTestDatabase({ template: migratedDatabase });
   });
   afterEach(async () => {
     for (const handle of open.splice(0)) await handle.close();
-    await rm(directory, { recursive: true, force: true });
+    await removeScratch(directory);
     await database.drop();
   });
 

@@ -1,14 +1,14 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
 import { createStorage } from "../../src/index.ts";
 import { expectCode } from "../support/expect-code.ts";
 
 /** A trail of 300 entries in files; the first 256 are in a tile of the tree. */
 async function trail(): Promise<{ directory: string; log: string }> {
-  const directory = await mkdtemp(join(tmpdir(), "codespar-edited-"));
-  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  const directory = await scratchFolder("edited");
+  onTestFinished(() => removeScratch(directory));
   await using storage = createStorage("acme", { directory });
   const entry = { action: "deploy.started", outcome: "denied" } as const;
   await Promise.all(Array.from({ length: 300 }, () => storage.audit.append(entry)));

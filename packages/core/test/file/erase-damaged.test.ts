@@ -1,6 +1,7 @@
 import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { testSecret } from "../../../../tooling/secrets.ts";
 import { createStorage, deploymentOf, deploymentOrgId } from "../../src/index.ts";
 import { expectCode } from "../support/expect-code.ts";
 import { fillOrganisation } from "../support/organisations.ts";
@@ -68,7 +69,7 @@ describe("an organisation whose files are damaged", () => {
     expect(await storage.memory.get("coder", "plain")).toBeNull();
     await storage.memory.set("coder", "plain", "new");
     const beta = storage.forOrg("beta");
-    await beta.slackInstallations.set({ teamId: "T-acme", tokens: { botToken: "t" } });
+    await beta.slackInstallations.set({ teamId: "T-acme", tokens: { botToken: testSecret() } });
     expect(await beta.memory.get("coder", "plain")).toEqual({ text: "beta again" });
     expect((await beta.audit.verify()).firstFailure).toBeNull();
   });

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { KeyRing } from "../../src/crypto/key-ring.ts";
+import { testKey } from "../../../../tooling/secrets.ts";
 import { commitOf, now, openBackend, put, store, storedValue, temporaryFolder } from "./support.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -75,7 +75,7 @@ describe("files that can't be used", () => {
     const first = openBackend(directory);
     const [id] = (await first.keyRing()).keyIds;
     await first.close();
-    const other = openBackend(directory, { encryptionKey: KeyRing.generate() });
+    const other = openBackend(directory, { encryptionKey: testKey() });
     await expect(other.keyRing()).rejects.toMatchObject({ code: "KEY_MISMATCH" });
     expect(await other.health(20_000)).toMatchObject({ encryption: "mismatch" });
     await other.close();

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { testKey, testSecret } from "../../../../tooling/secrets.ts";
 import { createStorage, deploymentOf, KeyRing, type Storage } from "../../src/index.ts";
 import { deferred } from "../../src/storage/deferred.ts";
 import { rotateSecrets } from "../../src/storage/deployment/rotate-secrets.ts";
@@ -31,7 +32,7 @@ describe("the key that a folder keeps", () => {
   it("is replaced by a new one, and gone in the end", async () => {
     const directory = await temporaryFolder();
     const storage = open(directory);
-    await storage.channelConfigs.set("sentry", { credentials: { token: "t" } });
+    await storage.channelConfigs.set("sentry", { credentials: { token: testSecret() } });
     const before = await keyFile(directory);
     const { secrets } = deploymentOf(storage);
     expect(await secrets.status()).toMatchObject({ source: "folder", remaining: 0 });
@@ -45,12 +46,12 @@ describe("the key that a folder keeps", () => {
     });
     expect(after).not.toContain(before);
     expect(KeyRing.parse(after).keyIds).toHaveLength(1);
-    expect(await tokenOf(storage, "sentry")).toBe("t");
+    expect(await tokenOf(storage, "sentry")).toBe(testSecret());
     // And once more, in the same process.
     await secrets.rotate();
     expect(await keyFile(directory)).not.toBe(after);
     await storage.close();
-    expect(await tokenOf(open(directory), "sentry")).toBe("t");
+    expect(await tokenOf(open(directory), "sentry")).toBe(testSecret());
   });
 
   it("isn't made by a rotation where no secret was ever stored", async () => {
@@ -66,9 +67,9 @@ describe("the key that a folder keeps", () => {
     const directory = await temporaryFolder();
     {
       await using first = createStorage("acme", { directory });
-      await first.channelConfigs.set("sentry", { credentials: { token: "t" } });
+      await first.channelConfigs.set("sentry", { credentials: { token: testSecret() } });
     }
-    const [old, fresh] = [await keyFile(directory), KeyRing.generate()];
+    const [old, fresh] = [await keyFile(directory), testKey()];
     {
       await using both = createStorage("acme", { directory, encryptionKey: `${fresh},${old}` });
       expect(await deploymentOf(both).secrets.rotate()).toMatchObject({ finished: true });
@@ -76,7 +77,7 @@ describe("the key that a folder keeps", () => {
     // It is the operator's to remove: backups made until now need it.
     expect(await keyFile(directory)).toBe(old);
     await using alone = createStorage("acme", { directory, encryptionKey: fresh });
-    expect(await tokenOf(alone, "sentry")).toBe("t");
+    expect(await tokenOf(alone, "sentry")).toBe(testSecret());
     await alone.close();
     await using left = createStorage("acme", { directory });
     await expect(tokenOf(left, "sentry")).rejects.toMatchObject({ code: "KEY_MISMATCH" });
@@ -85,18 +86,18 @@ describe("the key that a folder keeps", () => {
   it("seals nothing that is stored after it is gone", async () => {
     const directory = await temporaryFolder();
     const storage = open(directory);
-    await storage.channelConfigs.set("sentry", { credentials: { token: "t" } });
+    await storage.channelConfigs.set("sentry", { credentials: { token: testSecret() } });
     let attempts = 0;
     await storage.transaction(async (tx) => {
       attempts += 1;
-      await tx.channelConfigs.set("vercel", { credentials: { token: "v" } });
+      await tx.channelConfigs.set("vercel", { credentials: { token: testSecret("v") } });
       // Sealed with the old key, and about to be stored when there is only the new one.
       if (attempts === 1) await deploymentOf(storage).secrets.rotate();
     });
     expect(attempts).toBe(2);
     expect((await deploymentOf(storage).secrets.status()).remaining).toBe(0);
     await storage.close();
-    expect(await tokenOf(open(directory), "vercel")).toBe("v");
+    expect(await tokenOf(open(directory), "vercel")).toBe(testSecret("v"));
   });
 
   it("is waited for by a rotation where something sealed with it is on its way to the disk", async () => {
@@ -130,10 +131,10 @@ describe("the key that a folder keeps", () => {
   it("stays when it is lost from a list that a rotation left", async () => {
     const directory = await temporaryFolder();
     const storage = open(directory);
-    await storage.channelConfigs.set("sentry", { credentials: { token: "t" } });
+    await storage.channelConfigs.set("sentry", { credentials: { token: testSecret() } });
     await storage.close();
     // As a rotation leaves it that died right after it began.
-    const list = `${KeyRing.generate()},${await keyFile(directory)}`;
+    const list = `${testKey()},${await keyFile(directory)}`;
     await writeFile(join(directory, "keys", "encryption.key"), `${list}\n`);
     const again = open(directory);
     const { secrets } = deploymentOf(again);

@@ -1,15 +1,13 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { onTestFinished } from "vitest";
+import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
 import { prepareEntry } from "../../src/audit/entry.ts";
 import type { CallContext, Commit, Put, StoredRecord } from "../../src/storage/backend.ts";
 import { FileBackend, type FileBackendOptions } from "../../src/storage/file/file-backend.ts";
 
 /** A folder of the test's own, removed at its end. */
 export async function temporaryFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "codespar-file-"));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const folder = await scratchFolder("file");
+  onTestFinished(() => removeScratch(folder));
   return folder;
 }
 

@@ -1,8 +1,8 @@
-import { mkdtemp, realpath, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
+import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
 import { hasStrace, type SystemCall, systemCalls } from "./strace.ts";
 
 describe.skipIf(!hasStrace())("what the operating system is asked (needs strace)", () => {
@@ -10,12 +10,12 @@ describe.skipIf(!hasStrace())("what the operating system is asked (needs strace)
   let organisation: string;
 
   beforeAll(async () => {
-    const folder = await realpath(await mkdtemp(join(tmpdir(), "codespar-strace-")));
+    const folder = await realpath(await scratchFolder("strace"));
     const directory = join(folder, "store");
     organisation = join(directory, "orgs", "acme");
     const program = fileURLToPath(new URL("./five-steps.ts", import.meta.url));
     calls = await systemCalls(join(folder, "calls"), program, directory);
-    return () => rm(folder, { recursive: true });
+    return () => removeScratch(folder);
   });
 
   const of = (names: RegExp) => calls.filter(({ name }) => names.test(name));

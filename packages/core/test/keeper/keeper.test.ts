@@ -1,7 +1,7 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, expect, onTestFinished, test } from "vitest";
+import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
 import {
   type CheckpointKeeper,
   createStorage,
@@ -58,8 +58,8 @@ class Kept {
 }
 
 async function newFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "codespar-anchor-"));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const folder = await scratchFolder("anchor");
+  onTestFinished(() => removeScratch(folder));
   return folder;
 }
 

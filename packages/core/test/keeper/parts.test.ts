@@ -1,9 +1,9 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
 import type { AuditCheckpoint } from "../../src/index.ts";
 import { deferred } from "../../src/storage/deferred.ts";
 import { Deliveries, type Delivery } from "../../src/storage/keeper/deliveries.ts";
@@ -158,8 +158,8 @@ describe("deliveries", () => {
 
 describe("a folder", () => {
   async function newFolder(): Promise<string> {
-    const folder = await mkdtemp(join(tmpdir(), "codespar-anchor-"));
-    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const folder = await scratchFolder("anchor");
+    onTestFinished(() => removeScratch(folder));
     return join(folder, "below", "it");
   }
 

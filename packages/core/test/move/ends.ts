@@ -1,8 +1,7 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createTestDatabase } from "../../../../tooling/postgres.ts";
-import { createStorage, KeyRing, type MoveEnd, migrate, type Storage } from "../../src/index.ts";
+import { removeScratch, scratchFolder, testKey } from "../../../../tooling/secrets.ts";
+import { createStorage, type MoveEnd, migrate, type Storage } from "../../src/index.ts";
 import { openBackend } from "../../src/storage/create-storage.ts";
 import { contentOf, fillOrganisation } from "../support/organisations.ts";
 
@@ -12,12 +11,12 @@ export interface End extends AsyncDisposable {
 }
 
 /** The key that all ends share unless a test says otherwise. */
-export const sharedKey = KeyRing.generate();
+export const sharedKey = testKey();
 
 /** An empty folder. */
 export async function folder(): Promise<End> {
-  const parent = await mkdtemp(join(tmpdir(), "codespar-move-"));
-  const dispose = () => rm(parent, { recursive: true, force: true });
+  const parent = await scratchFolder("move");
+  const dispose = () => removeScratch(parent);
   return { at: { directory: join(parent, "store") }, [Symbol.asyncDispose]: dispose };
 }
 

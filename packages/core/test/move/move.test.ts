@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { KeyRing, type MoveProgress, moveStorage } from "../../src/index.ts";
+import { testKey, testSecret } from "../../../../tooling/secrets.ts";
+import { type MoveProgress, moveStorage } from "../../src/index.ts";
 import {
   database,
   type End,
@@ -66,7 +67,7 @@ describe.each([
     const [orgId = "", other = ""] = organisations;
     await using(to, orgId, async (storage) => {
       const tokens = await storage.slackInstallations.getTokens({ teamId: `T-${orgId}` });
-      expect(tokens?.["botToken"]?.reveal()).toBe(orgId);
+      expect(tokens?.["botToken"]?.reveal()).toBe(testSecret(orgId));
       const before = await storage.audit.list({ limit: 1 });
       const next = await storage.audit.append({ action: "moved.on" });
       expect([next.seq, next.prev]).toEqual([
@@ -90,7 +91,7 @@ describe.each([
     await using(to, other, async (storage) => {
       const taken = storage.slackInstallations.set({
         teamId: `T-${orgId}`,
-        tokens: { botToken: "x" },
+        tokens: { botToken: testSecret() },
       });
       await expect(taken).rejects.toMatchObject({ code: "ALREADY_EXISTS" });
     });
@@ -291,7 +292,7 @@ describe("the encryption key", () => {
       code: "ENCRYPTION_KEY_MISSING",
       message: expect.stringContaining("CODESPAR_ENCRYPTION_KEY"),
     });
-    const other = KeyRing.generate();
+    const other = testKey();
     const wrong = moveStorage({ from: from.at, to: to.at, encryptionKey: other });
     await expect(wrong).rejects.toMatchObject({ code: "KEY_MISMATCH" });
     expect(await everything(to)).toEqual({});
@@ -300,7 +301,7 @@ describe("the encryption key", () => {
 
   it("may be one of several", async () => {
     const [from, to] = [await filled(folder), await make(database)];
-    const both = `${KeyRing.generate()},${sharedKey}`;
+    const both = `${testKey()},${sharedKey}`;
     await expect(
       moveStorage({ from: from.at, to: to.at, encryptionKey: both }),
     ).resolves.toBeDefined();
@@ -309,7 +310,7 @@ describe("the encryption key", () => {
       "acme",
       async ({ channelConfigs }) => {
         const credentials = await channelConfigs.getCredentials("sentry");
-        expect(credentials?.["token"]?.reveal()).toBe("sentry of acme");
+        expect(credentials?.["token"]?.reveal()).toBe(testSecret("sentry of acme"));
       },
       both,
     );

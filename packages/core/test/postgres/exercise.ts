@@ -1,3 +1,4 @@
+import { testSecret } from "../../../../tooling/secrets.ts";
 import type { Storage } from "../../src/index.ts";
 
 /** Uses every verb of every domain once or more, so that every shape of statement is sent. Returns all that was read. */
@@ -29,8 +30,11 @@ export async function exercise(storage: Storage, mark: string): Promise<unknown[
   await projects.rename(project.id, mark);
   await projectConfigs.link("agent", { repository: `${mark}/app` });
   await subscribers.subscribe(`${mark}@example.com`, { source: mark });
-  await slackInstallations.set({ teamId: `T${mark}`, tokens: { botToken: mark } });
-  await channelConfigs.set("sentry", { credentials: { token: mark }, settings: { name: mark } });
+  await slackInstallations.set({ teamId: `T${mark}`, tokens: { botToken: testSecret(mark) } });
+  await channelConfigs.set("sentry", {
+    credentials: { token: testSecret(mark) },
+    settings: { name: mark },
+  });
   await storage.transaction(async (tx) => {
     await tx.memory.get("agent", "absent");
     await tx.memory.get("agent", "one");

@@ -1,7 +1,6 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
@@ -12,6 +11,7 @@ import {
   type TestDatabase,
   withDatabase,
 } from "../../../../tooling/postgres.ts";
+import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
 import { createStorage } from "../../src/index.ts";
 import { migrationsFolder, readMigrations } from "../../src/storage/postgres/migrations/journal.ts";
 import {
@@ -37,7 +37,7 @@ afterEach(() => database.drop());
 
 /** A copy of the package's migrations, changed. */
 async function changedMigrations(change: (folder: string) => Promise<void>): Promise<URL> {
-  const folder = await mkdtemp(join(tmpdir(), "codespar-migrations-"));
+  const folder = await scratchFolder("migrations");
   await cp(fileURLToPath(migrationsFolder), folder, { recursive: true });
   await change(folder);
   return pathToFileURL(`${folder}/`);
@@ -192,7 +192,7 @@ describe("the runner refuses, and changes nothing", () => {
       () => migrate({ databaseUrl, folder }),
       `${names[0]} was edited after it was applied`,
     );
-    await rm(folder, { recursive: true });
+    await removeScratch(fileURLToPath(folder));
   });
 
   test("a database that a newer version migrated", async () => {
@@ -201,7 +201,7 @@ describe("the runner refuses, and changes nothing", () => {
     await refuses(() => migrate({ databaseUrl }), "newer version of CodeSpar");
     await using storage = createStorage("org", { databaseUrl });
     await refuses(() => storage.memory.get("agent", "key"), "newer version of CodeSpar");
-    await rm(folder, { recursive: true });
+    await removeScratch(fileURLToPath(folder));
   });
 
   test("a migration that would come before an applied one", async () => {
@@ -211,7 +211,7 @@ describe("the runner refuses, and changes nothing", () => {
       () => migrate({ databaseUrl, folder }),
       "9999_extra comes before one that is already applied",
     );
-    await rm(folder, { recursive: true });
+    await removeScratch(fileURLToPath(folder));
   });
 
   test("the migrations of another application", async () => {
@@ -251,7 +251,7 @@ test("a migration that fails leaves nothing of the run, and says which and why",
   const error = await expectCode(migrate({ databaseUrl, folder }), "UNAVAILABLE");
   expect(error.message).toMatch(/9999_extra failed, nothing was changed: division by zero/);
   expect(await contents()).toEqual(before);
-  await rm(folder, { recursive: true });
+  await removeScratch(fileURLToPath(folder));
 });
 
 test("a user that may not create says so", async () => {

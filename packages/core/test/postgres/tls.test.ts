@@ -1,5 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
@@ -10,6 +9,7 @@ import {
   selfSigned,
   startCluster,
 } from "../../../../tooling/postgres.ts";
+import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
 import { createStorage, migrate } from "../../src/index.ts";
 import { expectCode } from "../support/expect-code.ts";
 import { query } from "./support.ts";
@@ -64,7 +64,7 @@ describe.skipIf(!hasOpenssl())(`a server with TLS (${OPENSSL_MISSING})`, () => {
   beforeAll(async () => {
     const tls = await selfSigned("127.0.0.1");
     cluster = await startCluster({ tls });
-    folder = await mkdtemp(join(tmpdir(), "codespar-tls-"));
+    folder = await scratchFolder("tls");
     authority = join(folder, "authority.pem");
     stranger = join(folder, "stranger.pem");
     await writeFile(authority, tls.certificate);
@@ -74,7 +74,7 @@ describe.skipIf(!hasOpenssl())(`a server with TLS (${OPENSSL_MISSING})`, () => {
 
   afterAll(async () => {
     await cluster[Symbol.asyncDispose]();
-    await rm(folder, { recursive: true });
+    await removeScratch(folder);
   });
 
   test.each(["prefer", "require", "no-verify"])(

@@ -1,12 +1,13 @@
 import { getTableConfig } from "drizzle-orm/pg-core";
 import type pg from "pg";
-import { createStorage, KeyRing } from "../../src/index.ts";
+import { testKey } from "../../../../tooling/secrets.ts";
+import { createStorage } from "../../src/index.ts";
 import { drizzleTables } from "../../src/storage/postgres/record-sql.ts";
 import { tableNames } from "../../src/storage/tables.ts";
 import { exercise } from "./exercise.ts";
 import { appendMany, backendOn, withClient } from "./support.ts";
 
-export const encryptionKey = KeyRing.generate();
+export const encryptionKey = testKey();
 
 /** Records that are only ever added. */
 export const checkpoints = "codespar.audit_checkpoints";

@@ -1,8 +1,7 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, onTestFinished, test } from "vitest";
+import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
 import { inclusionProof, verifyInclusion } from "../../src/audit/merkle.ts";
 import { overTiles } from "../../src/audit/tiles.ts";
 import { verifyTrail } from "../../src/audit/verify.ts";
@@ -99,8 +98,8 @@ async function fill({ audit }: Storage, { details, erased }: Plan) {
 }
 
 test("on files, whatever is redacted leaves the trail valid and all receipts good", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "codespar-redactions-"));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const folder = await scratchFolder("redactions");
+  onTestFinished(() => removeScratch(folder));
   let runs = 0;
   const property = fc.asyncProperty(plan, async (planned) => {
     runs += 1;

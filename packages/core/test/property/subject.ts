@@ -1,3 +1,4 @@
+import { testSecret } from "../../../../tooling/secrets.ts";
 import {
   type AuditEntry,
   type Listing,
@@ -187,7 +188,7 @@ function badCall(
     slug: () => storage.projects.create({ id: "p9", name: "Bad", slug: "Not a slug" }),
     repository: () => storage.projectConfigs.link("z", { repository: "https://example.com/a/b" }),
     email: () => storage.subscribers.subscribe("nobody"),
-    integration: () => storage.channelConfigs.set("No", { credentials: { token: "t" } }),
+    integration: () => storage.channelConfigs.set("No", { credentials: { token: testSecret() } }),
     action: () => storage.audit.append({ action: "Not an action" }),
     ttl: () => storage.memory.set("a", "k", 1, { ttlMs: 5 }),
     limit: async () => storage.memory.list("a", { limit: 0 }),

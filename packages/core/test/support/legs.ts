@@ -1,18 +1,19 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import pg from "pg";
 import {
   type Cluster,
   createTestDatabase,
   type DatabaseTemplate,
+  everyRow,
   hasPgBouncer,
   PGBOUNCER_MISSING,
   startCluster,
   startPgBouncer,
   THROWAWAY_SETTINGS,
 } from "../../../../tooling/postgres.ts";
-import { KeyRing, type StorageOptions } from "../../src/index.ts";
+import { removeScratch, scratchFolder, testKey } from "../../../../tooling/secrets.ts";
+import type { StorageOptions } from "../../src/index.ts";
 import type { AuditRow } from "../../src/storage/backend.ts";
 import { openBackend } from "../../src/storage/create-storage.ts";
 import { migrate } from "../../src/storage/postgres/migrations/migrate.ts";
@@ -77,7 +78,7 @@ export const logins: readonly Leg[] = [
 ];
 
 async function files(): Promise<Target> {
-  const directory = await mkdtemp(join(tmpdir(), "codespar-conformance-"));
+  const directory = await scratchFolder("conformance");
   return {
     options: { directory },
     isolation: "files",
@@ -89,7 +90,7 @@ async function files(): Promise<Target> {
       const texts = await Promise.all(paths.map((path) => readFile(path, "utf8")));
       return texts.join("\n");
     },
-    close: () => rm(directory, { recursive: true, force: true }),
+    close: () => removeScratch(directory),
   };
 }
 
@@ -104,7 +105,7 @@ export const migratedDatabase: DatabaseTemplate = {
 async function postgres(options: StorageOptions): Promise<Target> {
   const database = await createTestDatabase({ template: migratedDatabase });
   return {
-    options: { databaseUrl: database.url, encryptionKey: KeyRing.generate(), ...options },
+    options: { databaseUrl: database.url, encryptionKey: testKey(), ...options },
     isolation: "roles",
     everythingStored: () => everyRow(database.url),
     close: () => database.drop(),
@@ -115,7 +116,7 @@ async function withoutPredicates(): Promise<Target> {
   const database = await createTestDatabase({ template: migratedDatabase });
   const careless = poolWithoutPredicates(database.url);
   return {
-    options: { pool: careless.pool, encryptionKey: KeyRing.generate() },
+    options: { pool: careless.pool, encryptionKey: testKey() },
     isolation: "roles",
     everythingStored: () => everyRow(database.url),
     close: () => careless.close().finally(() => database.drop()),
@@ -130,7 +131,7 @@ async function oldestServer(): Promise<Target> {
   const { adminUrl } = await oldest;
   const database = await createTestDatabase({ adminUrl, template: migratedDatabase });
   return {
-    options: { databaseUrl: database.url, encryptionKey: KeyRing.generate() },
+    options: { databaseUrl: database.url, encryptionKey: testKey() },
     isolation: "roles",
     everythingStored: () => everyRow(database.url),
     close: () => database.drop(),
@@ -144,7 +145,7 @@ async function plainOwner(): Promise<Target> {
   const url = new URL(database.url);
   url.username = owner;
   return {
-    options: { databaseUrl: url.href, encryptionKey: KeyRing.generate() },
+    options: { databaseUrl: url.href, encryptionKey: testKey() },
     isolation: "policies",
     everythingStored: () => everyRow(database.url),
     close: () => database.drop(),
@@ -172,7 +173,7 @@ async function behindPgBouncer(): Promise<Target> {
   const bouncer = await startPgBouncer(database.url);
   const options = { databaseUrl: bouncer.url, preparedStatements: false };
   return {
-    options: { ...options, encryptionKey: KeyRing.generate() },
+    options: { ...options, encryptionKey: testKey() },
     isolation: "roles",
     everythingStored: () => everyRow(database.url),
     async close() {
@@ -186,26 +187,6 @@ async function asSuperuser(connectionString: string, text: string): Promise<void
   const client = new pg.Client({ connectionString });
   await client.connect();
   await client.query(text).finally(() => client.end());
-}
-
-/** Every row of every table as text: what a dump would hold. */
-async function everyRow(databaseUrl: string): Promise<string> {
-  const client = new pg.Client({ connectionString: databaseUrl });
-  await client.connect();
-  try {
-    const tables = await client.query<{ name: string }>(
-      `SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-       WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema')`,
-    );
-    const texts: string[] = [];
-    for (const { name } of tables.rows) {
-      const { rows } = await client.query<{ row: string }>(`SELECT t::text AS row FROM ${name} t`);
-      texts.push(...rows.map(({ row }) => row));
-    }
-    return texts.join("\n");
-  } finally {
-    await client.end();
-  }
 }
 
 /** An entry of the trail as it is stored. Only while no handle is open on the target. */

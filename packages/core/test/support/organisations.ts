@@ -1,3 +1,4 @@
+import { testSecret } from "../../../../tooling/secrets.ts";
 import type { Storage } from "../../src/index.ts";
 import type { Backend } from "../../src/storage/backend.ts";
 import { auditPages, recordPages } from "../../src/storage/pages.ts";
@@ -24,10 +25,13 @@ export async function fillOrganisation(storage: Storage, orgId: string): Promise
   await storage.projectConfigs.link("coder", { repository: "git@gitlab.com:a/b/c.git" });
   await storage.subscribers.subscribe("A.Reader@example.org", { source: "footer" });
   await storage.channelConfigs.set("sentry", {
-    credentials: { token: `sentry of ${orgId}` },
+    credentials: { token: testSecret(`sentry of ${orgId}`) },
     settings: { nested: ["\u0000"] },
   });
-  await storage.slackInstallations.set({ teamId: `T-${orgId}`, tokens: { botToken: orgId } });
+  await storage.slackInstallations.set({
+    teamId: `T-${orgId}`,
+    tokens: { botToken: testSecret(orgId) },
+  });
   // One organisation has more than one page of them.
   for (let i = 0; i < (orgId === "acme" ? 110 : 5); i += 1) {
     await audit.append({

@@ -71,11 +71,11 @@ describe.each(backends)("who is served on $name", (backend) => {
     ["Bearer"],
     ["Bearer "],
     ["bearer csk_"],
-    [`Bearer ${wrongToken}`],
+    ["Bearer csk_… of nobody", `Bearer ${wrongToken}`],
     [`Bearer ${"x".repeat(8000)}`],
     ["Token x"],
     [""],
-  ])("isn't who says %j, not even here", async (authorization) => {
+  ])("isn't who says %j, not even here", async (said, authorization = said) => {
     const answer = await server.call({ path: "/api/agents", headers: { authorization } });
     expectProblem(answer, 401, "UNAUTHENTICATED");
     expect(answer.headers["www-authenticate"]).toBe(

@@ -1,5 +1,6 @@
 import { type ApiKeyScope, apiKeyScopes, type Storage } from "@codespar/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { testSecret } from "../../../../tooling/secrets.ts";
 import { backends, type TestStorage } from "../support/backends.ts";
 import { bearer, elsewhere, makeKey } from "../support/callers.ts";
 import type { Operation } from "../support/contract.ts";
@@ -39,12 +40,12 @@ async function fill(storage: Storage, mark: string): Promise<string> {
   });
   await storage.projectConfigs.link(`${mark}-agent`, { repository: `${mark}-value/app` });
   await storage.channelConfigs.set(`${mark}-channel`, {
-    credentials: { token: `${mark}-value` },
+    credentials: { token: testSecret(`${mark}-value`) },
     settings: { text: `${mark}-value` },
   });
   await storage.slackInstallations.set({
     teamId: `${mark}-team`,
-    tokens: { bot: `${mark}-value` },
+    tokens: { bot: testSecret(`${mark}-value`) },
   });
   const intent = await storage.audit.intent({ action: "deploy.started", details: `${mark}-value` });
   return intent.id;

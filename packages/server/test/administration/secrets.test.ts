@@ -1,14 +1,14 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createStorage, deploymentOrgId, KeyRing, migrate, Secret } from "@codespar/core";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { createTestDatabase } from "../../../../tooling/postgres.ts";
+import { removeScratch, scratchFolder, testKey, testSecret } from "../../../../tooling/secrets.ts";
 import { bearer, makeKey } from "../support/callers.ts";
 import { bodyOf, expectProblem } from "../support/expect.ts";
 import { serve } from "../support/server.ts";
 
-const adminKey = KeyRing.generate();
+const adminKey = testKey();
 const rotateCall = (body: unknown = {}) => ({
   method: "POST",
   path: "/api/secrets/rotate",
@@ -18,8 +18,8 @@ const rotateCall = (body: unknown = {}) => ({
 const statusCall = { path: "/api/secrets/status", headers: bearer(adminKey) };
 
 async function temporaryFolder(): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), "codespar-secrets-"));
-  onTestFinished(() => rm(directory, { recursive: true }));
+  const directory = await scratchFolder("secrets");
+  onTestFinished(() => removeScratch(directory));
   return directory;
 }
 
@@ -33,7 +33,7 @@ describe("/api/secrets", () => {
       await storage.close();
     });
     for (const name of ["sentry", "vercel", "railway"])
-      await storage.channelConfigs.set(name, { credentials: { token: name } });
+      await storage.channelConfigs.set(name, { credentials: { token: testSecret(name) } });
     const key = await readFile(join(directory, "keys", "encryption.key"), "utf8");
     const first = await server.call(rotateCall({ limit: 2 }));
     expect(bodyOf(first)).toMatchObject({ finished: false, resealed: 2, remaining: 1 });
@@ -50,7 +50,7 @@ describe("/api/secrets", () => {
     expect(bodyOf(second)).toMatchObject({ finished: true, resealed: 1, remaining: 0 });
     expect(bodyOf(second)["activeKey"]).toBe(bodyOf(first)["activeKey"]);
     const credentials = await storage.channelConfigs.getCredentials("vercel");
-    expect(credentials?.["token"]?.reveal()).toBe("vercel");
+    expect(credentials?.["token"]?.reveal()).toBe(testSecret("vercel"));
     expect(await readFile(join(directory, "keys", "encryption.key"), "utf8")).not.toBe(key);
     const [entry] = (await storage.audit.list({ action: "secrets.rotated" })).items;
     expect(entry?.actor).toEqual({ type: "system", id: "admin-key" });
@@ -88,10 +88,10 @@ describe("/api/secrets", () => {
     const prepare = async (databaseUrl: string) => void (await migrate({ databaseUrl }));
     const database = await createTestDatabase({ template: { name: "codespar migrated", prepare } });
     onTestFinished(() => database.drop());
-    const [old, fresh] = [KeyRing.generate(), KeyRing.generate()];
+    const [old, fresh] = [testKey(), testKey()];
     {
       await using first = createStorage("acme", { databaseUrl: database.url, encryptionKey: old });
-      await first.channelConfigs.set("sentry", { credentials: { token: "t" } });
+      await first.channelConfigs.set("sentry", { credentials: { token: testSecret() } });
     }
     const storage = createStorage("acme", { databaseUrl: database.url, encryptionKey: fresh });
     const server = await serve(storage, { adminKey: new Secret(adminKey) });

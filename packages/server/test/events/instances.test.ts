@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { afterEach, beforeAll, expect, it } from "vitest";
 import { builtCli } from "../../../../tooling/built-cli.ts";
 import { createTestDatabase, freePort } from "../../../../tooling/postgres.ts";
+import { StreamSearch } from "../../../../tooling/secrets.ts";
 import { migratedTemplate } from "../support/backends.ts";
 import { connect } from "../support/events.ts";
 import { send } from "../support/http.ts";
@@ -30,6 +31,7 @@ async function start(databaseUrl: string): Promise<string> {
     env,
     stdio: ["ignore", "ignore", "pipe"],
   });
+  StreamSearch.watch("the output of the server", [child.stderr]);
   children.push(child);
   let said = "";
   return new Promise((resolve, reject) => {

@@ -6,6 +6,7 @@ import { runInNewContext } from "node:vm";
 import { deploymentOrgId, KeyRing, Secret, type Storage, StorageError } from "@codespar/core";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { testSecret } from "../../../../tooling/secrets.ts";
 import { backends } from "../support/backends.ts";
 import { bearer, makeKey } from "../support/callers.ts";
 import { Contract, type Operation } from "../support/contract.ts";
@@ -33,7 +34,7 @@ async function fill(storage: Storage): Promise<void> {
   await storage.agentStates.set("known", { name: "Known" });
   await storage.projects.create({ id: "known", name: "Known" });
   await storage.projectConfigs.link("known", { repository: "github/docs" });
-  await storage.channelConfigs.set("known", { credentials: { token: "t" } });
+  await storage.channelConfigs.set("known", { credentials: { token: testSecret() } });
   await storage.audit.append({ action: "test.filled" });
 }
 

@@ -1,8 +1,9 @@
 import { expect, it } from "vitest";
+import { testSecret } from "../../../../tooling/secrets.ts";
 import { bodyOf, etagOf, expectProblem } from "../support/expect.ts";
 import { describeServed, freshId } from "../support/server.ts";
 
-const token = "clear-0aK9xQ7wE4rT2yU5";
+const token = testSecret("clear");
 
 describeServed("integrations", (server) => {
   const { call } = server;

@@ -1,9 +1,9 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type RunningServer, startServer } from "@codespar/server";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { createTestDatabase } from "../../../../tooling/postgres.ts";
+import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
 import { migratedTemplate } from "../support/backends.ts";
 import { send } from "../support/http.ts";
 
@@ -11,7 +11,7 @@ let folder = "";
 let server: RunningServer | undefined;
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "codespar-checkpoints-"));
+  folder = await scratchFolder("checkpoints");
   vi.stubEnv("CODESPAR_STORAGE_DIR", join(folder, "files"));
   vi.stubEnv("DATABASE_URL", undefined);
   vi.stubEnv("CODESPAR_ENCRYPTION_KEY", undefined);
@@ -20,7 +20,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await server?.close();
   server = undefined;
-  await rm(folder, { recursive: true });
+  await removeScratch(folder);
 });
 
 const start = async (checkpoints: object): Promise<string> => {

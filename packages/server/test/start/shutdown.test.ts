@@ -1,15 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
 import { Agent, type ClientRequest, request } from "node:http";
 import { connect as connectTo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { json, text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { builtCli } from "../../../../tooling/built-cli.ts";
 import { freePort } from "../../../../tooling/postgres.ts";
+import { removeScratch, StreamSearch, scratchFolder } from "../../../../tooling/secrets.ts";
 import { connect } from "../support/events.ts";
 import { send } from "../support/http.ts";
 
@@ -21,11 +19,11 @@ beforeAll(async () => {
   cli = await builtCli();
 }, 300_000);
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "codespar-shutdown-"));
+  folder = await scratchFolder("shutdown");
 });
 afterEach(async () => {
   if (child?.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
-  await rm(folder, { recursive: true });
+  await removeScratch(folder);
 });
 
 interface Running {
@@ -44,6 +42,7 @@ async function start(): Promise<Running> {
     env,
     stdio: ["ignore", "pipe", "pipe"],
   });
+  StreamSearch.watch("the output of the server", [started.stdout, started.stderr]);
   child = started;
   let [out, err] = ["", ""];
   started.stdout.on("data", (data: Buffer) => {

@@ -1,6 +1,5 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createStorage, moveStorage, StorageError, serverHolding } from "@codespar/core";
 import {
@@ -11,6 +10,7 @@ import {
 } from "@codespar/server";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { createTestDatabase, freePort } from "../../../../tooling/postgres.ts";
+import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
 import { migratedTemplate } from "../support/backends.ts";
 import { healthOnce } from "../support/expect.ts";
 
@@ -19,7 +19,7 @@ let said: string[] = [];
 const running: RunningServer[] = [];
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "codespar-start-"));
+  folder = await scratchFolder("start");
   said = [];
   vi.stubEnv("CODESPAR_STORAGE_DIR", join(folder, "files"));
   vi.stubEnv("DATABASE_URL", undefined);
@@ -27,7 +27,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   for (const server of running.splice(0)) await server.close();
-  await rm(folder, { recursive: true });
+  await removeScratch(folder);
 });
 
 async function start(config: StartOptions["config"] = {}): Promise<RunningServer> {

@@ -1,8 +1,6 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createStorage, KeyRing, migrate, type Storage, type StorageOptions } from "@codespar/core";
+import { createStorage, migrate, type Storage, type StorageOptions } from "@codespar/core";
 import { createTestDatabase } from "../../../../tooling/postgres.ts";
+import { removeScratch, scratchFolder, testKey } from "../../../../tooling/secrets.ts";
 
 /** An empty storage of a test's own. */
 export interface TestStorage {
@@ -32,13 +30,13 @@ export const migratedTemplate = {
 };
 
 async function openFiles(options: Pick<StorageOptions, "clock"> = {}): Promise<TestStorage> {
-  const directory = await mkdtemp(join(tmpdir(), "codespar-server-"));
+  const directory = await scratchFolder("server");
   const storage = createStorage(undefined, { directory, ...options });
   return {
     storage,
     remove: async () => {
       await storage.close();
-      await rm(directory, { recursive: true });
+      await removeScratch(directory);
     },
   };
 }
@@ -47,7 +45,7 @@ async function openPostgres(options: Pick<StorageOptions, "clock"> = {}): Promis
   const database = await createTestDatabase({ template: migratedTemplate });
   const storage = createStorage(undefined, {
     databaseUrl: database.url,
-    encryptionKey: KeyRing.generate(),
+    encryptionKey: testKey(),
     ...options,
   });
   return {

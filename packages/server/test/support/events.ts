@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { type Agent, type IncomingMessage, request } from "node:http";
 import { createParser, type EventSourceMessage } from "eventsource-parser";
+import { StreamSearch } from "../../../../tooling/secrets.ts";
 
 /** A client of server-sent events that stays in the test's hands. */
 export class EventsClient implements AsyncDisposable {
@@ -22,6 +23,7 @@ export class EventsClient implements AsyncDisposable {
       },
     });
     incoming.setEncoding("utf8");
+    StreamSearch.watch("the events", [incoming]);
     incoming.on("data", (text: string) => {
       parser.feed(text);
       this.#wake();

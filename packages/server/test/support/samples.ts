@@ -1,3 +1,4 @@
+import { testSecret } from "../../../../tooling/secrets.ts";
 import type { Description, Operation } from "./contract.ts";
 
 /** As much of JSON Schema as the document uses. */
@@ -20,7 +21,7 @@ export interface Schema {
 /** Texts that some members must have to mean anything. */
 const meaningful: Readonly<Record<string, unknown>> = {
   repository: "github/docs",
-  credentials: { token: "sample" },
+  credentials: { token: testSecret("sample") },
   settings: {},
   value: 1,
 };
