@@ -3,10 +3,9 @@ import type { Token, Tokens } from "./tokens.ts";
 
 type Environment = Readonly<Record<string, string>>;
 
-/** Commands that read, list and write out, in this order. The last ones erase the organisation and take it over again. */
-export function commands(folder: string, orgId: string, { canary }: Tokens): string[][] {
+/** Commands that read, list and write out, wherever they find the storage. @param folder - made for their files */
+export function reading(folder: string, orgId: string, { canary }: Tokens): string[][] {
   const org = ["--org", orgId];
-  const archive = join(folder, "archive.jsonl");
   const output = (name: string) => ["--output", join(folder, name)];
   return [
     ["memory", "get", canary.text, canary.text, ...org],
@@ -25,9 +24,15 @@ export function commands(folder: string, orgId: string, { canary }: Tokens): str
     ["health", "--json", ...org],
     ["orgs", "list"],
     ["orgs", "show", orgId],
-    ["orgs", "export", orgId, "--output", archive],
+    ["orgs", "export", orgId, ...output("archive.jsonl")],
+  ];
+}
+
+/** Erases the organisation, and takes it over again from what {@link reading} wrote. */
+export function erasing(folder: string, orgId: string): string[][] {
+  return [
     ["orgs", "erase", orgId, "--confirm", orgId],
-    ["orgs", "import", orgId, archive],
+    ["orgs", "import", orgId, join(folder, "archive.jsonl")],
   ];
 }
 

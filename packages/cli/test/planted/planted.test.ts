@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { cliInNewFolder } from "../support/run-cli.ts";
 import { Client } from "./client.ts";
-import { commands, misuse } from "./commands.ts";
+import { erasing, misuse, reading } from "./commands.ts";
 import { type Ground, grounds } from "./ground.ts";
-import { Processes } from "./processes.ts";
+import { type Environment, Processes } from "./processes.ts";
 import { exercise } from "./requests.ts";
 import { apiKey, plantedTokens, sealingKey, type Token, token } from "./tokens.ts";
 import { Written } from "./written.ts";
@@ -39,6 +39,27 @@ describe.each(Object.entries(grounds))("planted tokens on %s", (name, open) => {
     const client = new Client(server.url, written);
     const keys = tokens.slice(-1);
     tokens.push(...(await exercise(client, orgId, planted, keys)));
+    // By contract: what it prints is the key.
+    const handsOut = (output: string) => {
+      tokens.push(apiKey(`API key ${tokens.length} of the command line`, output.trim()));
+      return tokens.slice(-1);
+    };
+    const named = { CODESPAR_SERVER: server.url, CODESPAR_API_KEY: planted.admin.text };
+    const read = async (where: string, more?: Environment) => {
+      const folder = join(cli.folder, where);
+      await mkdir(folder);
+      await succeed(processes, reading(folder, orgId, planted), more);
+    };
+    await read("by the server that is named", named);
+    // Files are reached through the server that holds them.
+    await read("while a server runs");
+    const create = ["keys", "create", "remote", "--org", orgId];
+    expect(await processes.run(create, named, handsOut)).toBe(0);
+    const mistakes = misuse(orgId, planted, keys[0] ?? canary);
+    await fail(
+      processes,
+      mistakes.filter(isOnData).map(([args]) => [args, named]),
+    );
     await ground.look(written);
     await ground.whileBroken(async () => {
       const headers = { authorization: `Bearer ${planted.admin.text}`, "x-org-id": orgId };
@@ -50,30 +71,19 @@ describe.each(Object.entries(grounds))("planted tokens on %s", (name, open) => {
     const handedOut: Record<string, Token[]> = await keptInFiles(cli.folder, name);
     await server.kill();
 
-    const status = await processes.runApart(["keys", "create", "cli", "--org", orgId], {
-      // By contract: what it prints is the key.
-      handsOut: (output) => {
-        tokens.push(apiKey("the command line's API key", output.trim()));
-        return tokens.slice(-1);
-      },
-    });
-    expect(status).toBe(0);
-    for (const [args, more] of misuse(orgId, planted, keys[0] ?? canary)) {
-      // What a server logs goes past this process's own streams.
-      const ended = await (args[0] === "start"
-        ? processes.runApart(args, { env: more ?? {} })
-        : processes.run(args, more));
-      expect(ended, args.join(" ").slice(0, 40)).not.toBe(0);
-    }
-    for (const args of commands(cli.folder, orgId, planted))
-      expect(await processes.run(args), args.join(" ").slice(0, 40)).toBe(0);
+    const made = await processes.runApart(["keys", "create", "cli", "--org", orgId], { handsOut });
+    expect(made).toBe(0);
+    await fail(processes, mistakes);
+    await read("directly");
+    for (const { args, env: more, status = 0 } of await ground.copying())
+      expect(await processes.run(args, more), args.join(" ")).toBe(status);
+    await succeed(processes, erasing(join(cli.folder, "directly"), orgId));
     await processes.runApart(["memory", "get", canary.text, canary.text, "--org", orgId]);
 
     tokens.push(...Object.values(handedOut).flat());
     const rotated = { CODESPAR_ENCRYPTION_KEY: `${planted.nextKey.text},${planted.key.text}` };
     expect(await processes.run(["secrets", "rotate"], name === "postgres" ? rotated : {})).toBe(0);
-    // What was kept beside the files is gone with the rotation.
-    delete handedOut[keyFile];
+    // The key that was kept beside the files is gone with the rotation. Copies have it still.
     Object.assign(handedOut, await keptInFiles(cli.folder, name));
     tokens.push(...Object.values(handedOut).flat());
 
@@ -84,14 +94,37 @@ describe.each(Object.entries(grounds))("planted tokens on %s", (name, open) => {
   }, 300_000);
 });
 
-const keyFile = ".codespar/keys/encryption.key";
+async function succeed(processes: Processes, commands: string[][], env?: Environment) {
+  for (const args of commands)
+    expect(await processes.run(args, env), args.join(" ").slice(0, 40)).toBe(0);
+}
+
+async function fail(processes: Processes, mistakes: readonly [string[], Environment?][]) {
+  for (const [args, env] of mistakes) {
+    // What a server logs goes past this process's own streams.
+    const ended = await (args[0] === "start"
+      ? processes.runApart(args, { env: env ?? {} })
+      : processes.run(args, env));
+    expect(ended, args.join(" ").slice(0, 40)).not.toBe(0);
+  }
+}
+
+/** What works on data can be asked of a server as well. */
+const isOnData = ([args, env]: ReturnType<typeof misuse>[number]) =>
+  args.includes("--org") && env === undefined;
+
+const keyFile = "keys/encryption.key";
 const lockFile = ".codespar/codespar.lock";
 
-/** The secrets that files exist to keep, by these files: the key that seals them, and what the command line shows to the server that holds them. */
+/** The secrets that files exist to keep, by these files: the keys that seal them, and what the command line shows to the server that holds them. */
 async function keptInFiles(folder: string, name: string): Promise<Record<string, Token[]>> {
   if (name !== "files") return {};
-  const key = (await readFile(join(folder, keyFile), "utf8")).trim();
-  const kept = { [keyFile]: [sealingKey("the key beside the files", key)] };
+  const kept: Record<string, Token[]> = {};
+  for (const path of await readdir(folder, { recursive: true })) {
+    if (!path.endsWith(keyFile)) continue;
+    const key = (await readFile(join(folder, path), "utf8")).trim();
+    kept[path] = [sealingKey(`the key in ${path}`, key)];
+  }
   const lock = await readFile(join(folder, lockFile), "utf8").catch(() => null);
   if (lock === null) return kept;
   const { serverToken } = JSON.parse(lock) as { serverToken: string | null };

@@ -8,7 +8,7 @@ import { type Cli, runHere } from "../support/run-cli.ts";
 import type { Token } from "./tokens.ts";
 import type { Written } from "./written.ts";
 
-type Environment = Readonly<Record<string, string>>;
+export type Environment = Readonly<Record<string, string>>;
 
 /** Runs processes and keeps all that they write. */
 export class Processes {
@@ -36,13 +36,17 @@ export class Processes {
   }
 
   /** A command inside this process. */
-  async run(args: readonly string[], env: Environment = {}): Promise<number> {
+  async run(
+    args: readonly string[],
+    env: Environment = {},
+    handsOut?: (output: string) => Token[],
+  ): Promise<number> {
     const { code, stdout, stderr } = await runHere(args, {
       DATABASE_URL: undefined,
       ...this.#env,
       ...env,
     });
-    this.#keep(args, stdout);
+    this.#keep(args, stdout, handsOut?.(stdout));
     this.#keep(args, stderr);
     return code ?? -1;
   }
