@@ -8,7 +8,7 @@ export const exitCodes = {
   failure: 1,
   /** The command line, an argument, VALUE or the configuration isn't acceptable; nothing was done. */
   usage: 2,
-  /** Nothing outside of a trail vouches for it, and `audit verify --require-anchor` asked for that. */
+  /** Nothing outside of a trail vouches for it, or not for as much of it as `audit verify --require-anchor` or `--max-unanchored` asked. */
   unanchored: 3,
   /** What was asked for does not exist. */
   notFound: 4,

@@ -30,11 +30,12 @@ export function remoteAudit(server: Server): Store["audit"] {
         if (StorageError.is(error, "NOT_FOUND")) return null;
         throw error;
       }),
-    verify: ({ signal, trustedKeys, checkpoint, depth } = {}) =>
+    verify: ({ signal, trustedKeys, checkpoint, maxUnanchored, depth } = {}) =>
       call<AuditVerification>("GET", ["verify"], {
         query: {
           trustedKey: trustedKeys,
           checkpoint: checkpoint && Buffer.from(checkpoint).toString("base64url"),
+          maxUnanchored,
           depth,
         },
         signal,

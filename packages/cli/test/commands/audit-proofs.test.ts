@@ -212,11 +212,25 @@ describe.each(eachWay)("the trail on %s", (_name, open) => {
     await writeFile(path("kept"), note);
     expect((await place.run(["memory", "set", "coder", "d", "1", "--record"])).code).toBe(0);
     const { size } = await json<{ size: number }>("verify");
-    const text = await ok("verify", "--checkpoint", path("kept"), "--require-anchor");
+    const text = await ok("verify", "--checkpoint", path("kept"), "--max-unanchored", "1");
+    expect(await ok("verify", "--checkpoint", path("kept"))).toBe(text);
     expect(text).toMatch(
       new RegExp(`^verdict: +ok \\(vouched for: ${size - 1} of ${size} entries\\)`),
     );
     expect(text).toMatch(new RegExp(`\nnote: +Entries from ${size - 1} on are chained`));
+    const all = ["audit", "verify", "--checkpoint", path("kept"), "--require-anchor"];
+    for (const behind of [all, [...all.slice(0, -1), "--max-unanchored", "0"]])
+      expect(await place.run(behind)).toMatchObject({
+        code: 3,
+        stdout: expect.stringMatching(
+          new RegExp(`^verdict: unanchored \\(vouched for: only ${size - 1} of ${size} entries\\)`),
+        ),
+        stderr: expect.stringMatching(
+          new RegExp(
+            `^codespar: [^\n]+ for 1 entries at its end, from entry ${size - 1} on; 0 may be`,
+          ),
+        ),
+      });
     const unanchored = await place.run(["audit", "verify", "--require-anchor"]);
     expect(unanchored).toMatchObject({
       code: 3,

@@ -19,6 +19,7 @@ import {
 import { type IntentSource, IntentsCheck } from "./verify-intents.ts";
 import { type RedactionSource, Redactions } from "./verify-redactions.ts";
 import { TreeCheck } from "./verify-tree.ts";
+import { verdictOf, warningsOf } from "./verify-verdict.ts";
 
 /** The trail's end when verification began. */
 export interface TrailHead {
@@ -78,7 +79,7 @@ export async function verifyTrail(
   const passed = nothingPassed();
   const checkpoints = new CheckpointCheck(source.head.log, source.checkpoints(), anchors, passed);
   try {
-    const run = new Verification(source, checkpoints, passed, input.depth === "hashes", onProgress);
+    const run = new Verification(source, checkpoints, passed, input, onProgress);
     return await run.result();
   } finally {
     await checkpoints.close();
@@ -89,7 +90,7 @@ class Verification {
   readonly #source: TrailSource;
   readonly #checkpoints: CheckpointCheck;
   readonly #passed: Passed;
-  readonly #hashesOnly: boolean;
+  readonly #input: AuditVerifyInput;
   readonly #onProgress: OnProgress | undefined;
   readonly #tree: TreeCheck;
   readonly #redactions: Redactions;
@@ -103,13 +104,13 @@ class Verification {
     source: TrailSource,
     checkpoints: CheckpointCheck,
     passed: Passed,
-    hashesOnly: boolean,
+    input: AuditVerifyInput,
     onProgress: OnProgress | undefined,
   ) {
     this.#source = source;
     this.#checkpoints = checkpoints;
     this.#passed = passed;
-    this.#hashesOnly = hashesOnly;
+    this.#input = input;
     this.#onProgress = onProgress;
     this.#tree = new TreeCheck(source.readTiles);
     this.#redactions = new Redactions(source.redactions, source.head.size, source.head.log);
@@ -122,7 +123,7 @@ class Verification {
     const firstFailure =
       found === null || (inTree !== null && inTree.seq < found.seq) ? inTree : found;
     this.#passed.root += this.#tree.passed;
-    return this.#verdict(firstFailure);
+    return this.#verification(firstFailure);
   }
 
   async #firstFailure(): Promise<AuditFailure | null> {
@@ -296,18 +297,20 @@ class Verification {
     return this.#intents.compare(intents, head.size);
   }
 
+  get #hashesOnly(): boolean {
+    return this.#input.depth === "hashes";
+  }
+
   get #missing(): readonly string[] {
     return this.#source.missing?.() ?? [];
   }
 
-  #verdict(firstFailure: AuditFailure | null): AuditVerification {
+  #verification(firstFailure: AuditFailure | null): AuditVerification {
     const { size, hash, log } = this.#source.head;
     const { anchoredSize } = this.#checkpoints;
-    const missing = this.#missing;
-    const intact = anchoredSize > 0 ? "ok" : "unanchored";
-    const whole = missing.length > 0 ? "incomplete" : intact;
+    const found = { firstFailure, size, anchoredSize, missing: this.#missing };
     return {
-      verdict: firstFailure === null ? whole : "tampered",
+      verdict: verdictOf(found, this.#input),
       size,
       head: hash,
       root: Buffer.from(this.#tree.root()).toString("hex"),
@@ -316,25 +319,7 @@ class Verification {
       checks: { ...this.#passed },
       redacted: this.#redacted,
       firstFailure,
-      warnings: [...missing, ...this.#limits(firstFailure === null, anchoredSize, size)],
+      warnings: warningsOf(found, this.#input),
     };
-  }
-
-  #limits(intact: boolean, anchoredSize: number, size: number): string[] {
-    const limits: string[] = [];
-    if (this.#hashesOnly)
-      limits.push(
-        "Only bytes, links, tree and signatures were checked: neither times, searchable copies nor details.",
-      );
-    if (!intact) return limits;
-    if (anchoredSize === 0)
-      limits.push(
-        "Nothing outside of the trail vouches for it: were its end cut off, or all of it replaced, it would look the same. Verify with a public key or a checkpoint that was kept elsewhere.",
-      );
-    else if (anchoredSize < size)
-      limits.push(
-        `Entries from ${anchoredSize} on are chained, and nothing outside of the trail vouches for them yet.`,
-      );
-    return limits;
   }
 }

@@ -73,8 +73,8 @@ export interface AuditFailure {
 /** What verification found. */
 export interface AuditVerification {
   /**
-   * - `ok`: intact, and vouched for by a checkpoint that the caller kept, or that a key which the caller trusts has signed.
-   * - `unanchored`: intact in itself; a cut tail or a trail replaced as a whole would look the same.
+   * - `ok`: intact, and vouched for by a checkpoint that the caller kept, or that a key which the caller trusts has signed, as far as the caller asked.
+   * - `unanchored`: intact in itself, and nothing vouches for it, or not for enough of it; a cut tail or a trail replaced as a whole would look the same.
    * - `incomplete`: nothing is wrong with what is there, and not all that was to be checked is.
    * - `tampered`: something is not what was sealed.
    */
@@ -103,6 +103,11 @@ export interface AuditVerifyInput {
   readonly trustedKeys?: readonly string[];
   /** A signed checkpoint that the caller kept. */
   readonly checkpoint?: string;
+  /**
+   * For how many entries at the trail's end nothing needs to vouch yet: with more of them the verdict is `unanchored`. 0 asks for an anchor over
+   * all. By default any number, as long as something vouches for the first.
+   */
+  readonly maxUnanchored?: number;
   /** `hashes`: only bytes, links and tree, several times as fast. Default `full`. */
   readonly depth?: "full" | "hashes";
 }

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { AuditInput } from "../../src/index.ts";
 import { describeEachBackend } from "../support/backends.ts";
+import { expectCode } from "../support/expect-code.ts";
 
 const full = {
   actor: { type: "user", id: "ada" },
@@ -57,6 +58,43 @@ describeEachBackend("verifying the trail", { everyLogin: true }, (backend) => {
     });
     await storage.close();
     expect(await backend.open().audit.verify()).toEqual(verification);
+  });
+
+  test("what nothing vouches for may be no more than was allowed", async () => {
+    const { audit } = backend.open();
+    for (let n = 0; n < 4; n += 1) await audit.append({ action: "test.before" });
+    const { size, note: checkpoint } = await audit.checkpoint();
+    const [{ vkey } = { vkey: "" }] = await audit.keys();
+    const anchors = [{ trustedKeys: [vkey] }, { checkpoint }];
+    for (const anchor of anchors)
+      expect(await audit.verify({ ...anchor, maxUnanchored: 0 })).toMatchObject({
+        verdict: "ok",
+        warnings: [],
+      });
+    for (let n = 0; n < 3; n += 1) await audit.append({ action: "test.after" });
+    for (const anchor of anchors) {
+      expect(await audit.verify(anchor)).toMatchObject({ verdict: "ok", anchoredSize: size });
+      expect(await audit.verify({ ...anchor, maxUnanchored: 3 })).toMatchObject({ verdict: "ok" });
+      for (const maxUnanchored of [2, 0])
+        expect(await audit.verify({ ...anchor, maxUnanchored })).toMatchObject({
+          verdict: "unanchored",
+          anchoredSize: size,
+          firstFailure: null,
+          warnings: [
+            `Entries from ${size} on are chained, and nothing outside of the trail vouches for them yet: 3, and ${maxUnanchored} were allowed.`,
+          ],
+        });
+    }
+    // Nothing vouches for anything: nothing is allowed enough.
+    expect(await audit.verify({ maxUnanchored: 100 })).toMatchObject({ verdict: "unanchored" });
+    // The key that signs by now is none that the caller trusts.
+    await audit.rotateKey();
+    for (let n = 0; n < 3; n += 1) await audit.append({ action: "test.later" });
+    await audit.checkpoint();
+    const byOldKey = { trustedKeys: [vkey], maxUnanchored: 2 };
+    expect(await audit.verify(byOldKey)).toMatchObject({ verdict: "unanchored" });
+    for (const maxUnanchored of [-1, 1.5, Number.NaN, "1" as unknown as number])
+      await expectCode(audit.verify({ maxUnanchored }), "VALIDATION");
   });
 
   test("entries that are appended meanwhile don't disturb it", async () => {

@@ -92,7 +92,7 @@ const handleCallsOf = (s: Storage): Calls => [
   ["signal after", (o) => firstOf(s, o)],
   [`signal limit cursor order ${filter}`, (o) => s.audit.list(o)],
   [`signal ${filter} format`, (o) => s.audit.export(beside({ format: "csv" }, o))],
-  ["signal trustedKeys checkpoint depth onProgress", (o) => s.audit.verify(o)],
+  ["signal trustedKeys checkpoint maxUnanchored depth onProgress", (o) => s.audit.verify(o)],
   [`${list} status source`, (o) => s.subscribers.list(o)],
   ["signal", (o) => s.subscribers.count(o)],
   ["signal", (o) => s.slackInstallations.getTokens({ teamId: `T${s.orgId}` }, o)],

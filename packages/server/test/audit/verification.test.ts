@@ -37,6 +37,19 @@ describeServed("verification", (server) => {
     expect((await get(`/verify?checkpoint=${base64(note)}`)).json).toMatchObject(kept);
   });
 
+  it("asks for an anchor over all but so many entries", async () => {
+    const { get, post, vkey } = await filled(3);
+    await post("", entry);
+    const verify = async (most: number) =>
+      (await get(`/verify?trustedKey=${encodeURIComponent(vkey)}&maxUnanchored=${most}`)).json;
+    expect(await verify(1)).toMatchObject({ verdict: "ok", anchoredSize: 3, size: 4 });
+    expect(await verify(0)).toMatchObject({
+      verdict: "unanchored",
+      anchoredSize: 3,
+      warnings: [expect.stringMatching(/^Entries from 3 on .*: 1, and 0 were allowed\.$/)],
+    });
+  });
+
   it("finds a trail that isn't the one that the caller kept a checkpoint of", async () => {
     const { get } = await filled(2);
     const { note } = await filled(2);
@@ -62,6 +75,8 @@ describeServed("verification", (server) => {
     "trustedKey=nonsense",
     "trustedKey=",
     "depth=some",
+    "maxUnanchored=-1",
+    "maxUnanchored=many",
     "depth=full&depth=hashes",
   ])("refuses %s", async (query) => {
     const { get } = await filled(2);

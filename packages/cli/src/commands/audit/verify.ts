@@ -10,10 +10,12 @@ import { jsonText, print, shown } from "../../output.ts";
 import { type Progress, progressOf } from "../../progress.ts";
 import { abortOnSignals } from "../../signals.ts";
 import { type NamedStorage, withStore } from "../../store/open-store.ts";
+import { parseCount } from "../../values.ts";
 import { type AnchorFlags, addTrustedKeyOption, anchorsOf } from "./anchors.ts";
 
 interface VerifyFlags extends AnchorFlags {
   readonly requireAnchor?: true;
+  readonly maxUnanchored?: number;
   readonly hashesOnly?: true;
 }
 
@@ -30,14 +32,22 @@ export function addAuditVerify(audit: Command): void {
     );
   addTrustedKeyOption(command)
     .option("--checkpoint <file>", "a signed checkpoint that you kept")
-    .option("--require-anchor", "status 3 when nothing outside of the trail vouches for it")
+    .option(
+      "--require-anchor",
+      "status 3 unless something outside of the trail vouches for all of it",
+    )
+    .option(
+      "--max-unanchored <n>",
+      "the same for all but the last n entries, which may not have been signed yet",
+      parseCount,
+    )
     .option("--hashes-only", "only bytes, links, tree and signatures: several times as fast")
     .action(verifyAudit);
   withExamples(
     command,
     "codespar audit verify --org acme",
-    "codespar audit verify --trusted-key keys.txt --checkpoint 2030-01-31.checkpoint --require-anchor",
-    "codespar audit verify audit-2030.tar --trusted-key codespar/log/…+5f2b8c1a+AT…",
+    "codespar audit verify --trusted-key keys.txt --checkpoint 2030-01-31.checkpoint --max-unanchored 1000",
+    "codespar audit verify audit-2030.tar --trusted-key codespar/log/…+5f2b8c1a+AT… --require-anchor",
     "codespar audit verify /backup/.codespar --json",
   );
 }
@@ -49,8 +59,10 @@ async function verifyAudit(
 ): Promise<void> {
   const context = contextOf(command);
   const where = await sourceOf(source, context);
+  const maxUnanchored = flags.maxUnanchored ?? (flags.requireAnchor ? 0 : undefined);
   const input = {
     ...(await anchorsOf(flags)),
+    ...(maxUnanchored !== undefined && { maxUnanchored }),
     ...(flags.hashesOnly && { depth: "hashes" as const }),
     signal: abortOnSignals(),
   };
@@ -62,7 +74,7 @@ async function verifyAudit(
   ).finally(() => progress.stop());
   const { defaultOrgId } = await import("@codespar/core");
   await print(context.json ? jsonText(result) : summary(result, context.org ?? defaultOrgId));
-  conclude(result, flags.requireAnchor === true);
+  conclude(result, maxUnanchored);
 }
 
 type Source = { readonly bundle: string } | { readonly storage: NamedStorage | undefined };
@@ -82,7 +94,8 @@ function reporting(progress: Progress) {
 }
 
 /** Ends the command with the status that the verdict has. */
-function conclude({ verdict, firstFailure, warnings }: AuditVerification, required: boolean): void {
+function conclude(result: AuditVerification, maxUnanchored: number | undefined): void {
+  const { verdict, firstFailure, warnings } = result;
   if (verdict === "tampered")
     throw new CommandFailure(
       exitCodes.integrity,
@@ -90,11 +103,14 @@ function conclude({ verdict, firstFailure, warnings }: AuditVerification, requir
     );
   if (verdict === "incomplete")
     throw new CommandFailure(exitCodes.incomplete, `Not all could be verified. ${warnings[0]}`);
-  if (verdict === "unanchored" && required)
-    throw new CommandFailure(
-      exitCodes.unanchored,
-      "Nothing outside of the trail vouches for it. Give a key or a checkpoint that you got from somewhere else: --trusted-key, --checkpoint.",
-    );
+  if (verdict === "unanchored" && maxUnanchored !== undefined)
+    throw new CommandFailure(exitCodes.unanchored, unanchoredText(result, maxUnanchored));
+}
+
+function unanchoredText({ size, anchoredSize }: AuditVerification, maxUnanchored: number): string {
+  if (anchoredSize === 0)
+    return "Nothing outside of the trail vouches for it. Give a key or a checkpoint that you got from somewhere else: --trusted-key, --checkpoint.";
+  return `Nothing outside of the trail vouches for ${size - anchoredSize} entries at its end, from entry ${anchoredSize} on; ${maxUnanchored} may be without. Give every key that you trust, or a newer checkpoint; see whether checkpoints are still signed; or allow more: --max-unanchored.`;
 }
 
 function summary(result: AuditVerification, org: string): string {
@@ -115,6 +131,7 @@ function summary(result: AuditVerification, org: string): string {
 function verdictNote({ verdict, size, anchoredSize }: AuditVerification, org: string): string {
   if (verdict === "ok") return ` (vouched for: ${anchoredSize} of ${size} entries)`;
   if (verdict !== "unanchored") return "";
+  if (anchoredSize > 0) return ` (vouched for: only ${anchoredSize} of ${size} entries)`;
   return size === 0
     ? ` (organisation ${shown(org)} has no entries in this storage: nothing to check)`
     : " (the chain is intact; no outside anchor to compare with)";

@@ -42,12 +42,14 @@ export async function verifySource(
 
 /** @throws StorageError `VALIDATION` for what a verification can't be held against */
 export function checkVerifyInput(options: VerifyOptions): void {
-  const { trustedKeys, checkpoint, depth, onProgress } = options;
+  const { trustedKeys, checkpoint, maxUnanchored = 0, depth, onProgress } = options;
   const texts: readonly unknown[] = trustedKeys ?? [];
   if (!Array.isArray(texts) || texts.some((key) => typeof key !== "string"))
     throw invalid("trustedKeys must be an array of public keys, as audit.keys() gives them.");
   if (checkpoint !== undefined && typeof checkpoint !== "string")
     throw invalid("checkpoint must be the text of a signed checkpoint.");
+  if (!Number.isSafeInteger(maxUnanchored) || maxUnanchored < 0)
+    throw invalid("maxUnanchored must be a whole number from 0.");
   if (depth !== undefined && depth !== "full" && depth !== "hashes")
     throw invalid('depth must be "full" or "hashes".');
   if (onProgress !== undefined && typeof onProgress !== "function")

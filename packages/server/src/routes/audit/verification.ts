@@ -5,7 +5,7 @@ import type { App } from "../../app-types.ts";
 import { goneSignal } from "../../http/gone.ts";
 import { responses } from "../../http/responses.ts";
 import type { StorageOf } from "../../http/scope.ts";
-import { auditVerification } from "../../schemas.ts";
+import { auditVerification, wholeNumber } from "../../schemas.ts";
 
 const against = z.strictObject({
   trustedKey: z
@@ -16,6 +16,11 @@ const against = z.strictObject({
     .string()
     .exactOptional()
     .describe("A signed checkpoint that the caller kept, as base64 or base64url."),
+  maxUnanchored: wholeNumber
+    .exactOptional()
+    .describe(
+      "For how many entries at the trail's end nothing needs to vouch yet: with more of them the verdict is `unanchored`. Any number by default.",
+    ),
   depth: z
     .enum(["full", "hashes"])
     .exactOptional()
@@ -50,10 +55,12 @@ export function verificationRoute(app: App, storageOf: StorageOf): void {
   );
 }
 
-function inputOf({ trustedKey, checkpoint, depth }: z.output<typeof against>): AuditVerifyInput {
+function inputOf(query: z.output<typeof against>): AuditVerifyInput {
+  const { trustedKey, checkpoint, maxUnanchored, depth } = query;
   return {
     ...(trustedKey !== undefined && { trustedKeys: [trustedKey].flat().map(withPlus) }),
     ...(checkpoint !== undefined && { checkpoint: decoded(withPlus(checkpoint)) }),
+    ...(maxUnanchored !== undefined && { maxUnanchored }),
     ...(depth !== undefined && { depth }),
   };
 }

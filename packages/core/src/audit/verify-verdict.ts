@@ -1,0 +1,49 @@
+import type { AuditFailure, AuditVerification, AuditVerifyInput } from "../domain/audit-proofs.ts";
+
+/** What a verification found, as far as its verdict depends on it. */
+export interface Found {
+  readonly firstFailure: AuditFailure | null;
+  readonly size: number;
+  /** Entries from 0 on that an anchor vouches for. */
+  readonly anchoredSize: number;
+  /** What the source lacks, in sentences. */
+  readonly missing: readonly string[];
+}
+
+/** What a verification comes to. */
+export function verdictOf(found: Found, input: AuditVerifyInput): AuditVerification["verdict"] {
+  const { firstFailure, missing, anchoredSize } = found;
+  if (firstFailure !== null) return "tampered";
+  if (missing.length > 0) return "incomplete";
+  return anchoredSize === 0 || isTooMuchUnanchored(found, input) ? "unanchored" : "ok";
+}
+
+/** What limits what a verification can say, in sentences. */
+export function warningsOf(found: Found, input: AuditVerifyInput): string[] {
+  const { firstFailure, missing } = found;
+  const warnings = [...missing];
+  if (input.depth === "hashes")
+    warnings.push(
+      "Only bytes, links, tree and signatures were checked: neither times, searchable copies nor details.",
+    );
+  const unanchored = firstFailure === null ? unanchoredWords(found, input) : null;
+  return unanchored === null ? warnings : [...warnings, unanchored];
+}
+
+function isTooMuchUnanchored(
+  { size, anchoredSize }: Found,
+  { maxUnanchored = Number.POSITIVE_INFINITY }: AuditVerifyInput,
+): boolean {
+  return size - anchoredSize > maxUnanchored;
+}
+
+function unanchoredWords(found: Found, input: AuditVerifyInput): string | null {
+  const { size, anchoredSize } = found;
+  if (anchoredSize === 0)
+    return "Nothing outside of the trail vouches for it: were its end cut off, or all of it replaced, it would look the same. Verify with a public key or a checkpoint that was kept elsewhere.";
+  if (anchoredSize === size) return null;
+  const allowed = isTooMuchUnanchored(found, input)
+    ? `: ${size - anchoredSize}, and ${input.maxUnanchored} were allowed`
+    : "";
+  return `Entries from ${anchoredSize} on are chained, and nothing outside of the trail vouches for them yet${allowed}.`;
+}
