@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { KeyRing } from "@codespar/core";
+import { testKey } from "@codespar/tooling/secrets";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { outcomeOf, runHere } from "../support/run-cli.ts";
 import { eachWay, type Place, ways } from "../support/storages.ts";
@@ -125,7 +125,7 @@ it.each(["files, directly", "postgres"] as const)(
         ...place.env,
         CODESPAR_ENCRYPTION_KEY: key,
       });
-    for (const key of [undefined, KeyRing.generate()]) {
+    for (const key of [undefined, testKey()]) {
       const refused = await importWith(key);
       expect(refused).toMatchObject({ code: 2, stdout: "" });
       expect(refused.stderr).toContain("The archive's secrets are sealed with the key(s)");

@@ -1,8 +1,6 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { expect, test } from "vitest";
+import { removeScratch, scratchFolder, testKey, testSecret } from "../../../../tooling/secrets.ts";
 import {
   createStorage,
   deploymentOf,
@@ -14,20 +12,20 @@ import { openBackend } from "../../src/storage/create-storage.ts";
 import { describeEachBackend, type TestBackend } from "../support/backends.ts";
 import { expectCode } from "../support/expect-code.ts";
 
-const archivedKey = KeyRing.generate();
+const archivedKey = testKey();
 
 /** An organisation's archive from a deployment elsewhere, sealed with {@link archivedKey}. */
 async function archiveFromElsewhere(
   orgId: string,
   fill: (storage: Storage) => Promise<unknown>,
 ): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), "codespar-archived-"));
+  const directory = await scratchFolder("archived");
   try {
     await using storage = createStorage(orgId, { directory, encryptionKey: archivedKey });
     await fill(storage);
     return await text(await deploymentOf(storage).organisations.export(orgId));
   } finally {
-    await rm(directory, { recursive: true });
+    await removeScratch(directory);
   }
 }
 
@@ -67,7 +65,7 @@ describeEachBackend(
   (backend) => {
     const archive = () =>
       archiveFromElsewhere(backend.orgId, (storage) =>
-        storage.channelConfigs.set("sentry", { credentials: { token: "t" } }),
+        storage.channelConfigs.set("sentry", { credentials: { token: testSecret() } }),
       );
 
     test("is refused where there is no key, and leaves none behind", async () => {
@@ -78,30 +76,30 @@ describeEachBackend(
       );
       expect(message).toContain(KeyRing.parse(archivedKey).activeKeyId);
       expect(await stateOf(backend)).toEqual(empty);
-      expect(await importAs(backend, archivedKey, sealed)).toBe("t");
+      expect(await importAs(backend, archivedKey, sealed)).toBe(testSecret());
     });
 
     test("is refused with another key, which is not in the way of the right one afterwards", async () => {
       const sealed = await archive();
-      const other = KeyRing.generate();
+      const other = testKey();
       const { message } = await expectCode(importAs(backend, other, sealed), "KEY_MISMATCH");
       expect(message).toContain(KeyRing.parse(archivedKey).activeKeyId);
       expect(message).not.toContain(KeyRing.parse(other).activeKeyId);
       expect(await stateOf(backend)).toEqual(empty);
-      expect(await importAs(backend, archivedKey, sealed)).toBe("t");
+      expect(await importAs(backend, archivedKey, sealed)).toBe(testSecret());
     });
 
     test("is refused with its own key where others' secrets go by another", async () => {
       const sealed = await archive();
-      const present = KeyRing.generate();
+      const present = testKey();
       const there = createStorage("there", withKey(backend, present));
-      await there.channelConfigs.set("sentry", { credentials: { token: "theirs" } });
+      await there.channelConfigs.set("sentry", { credentials: { token: testSecret("theirs") } });
       await there.close();
       const before = await stateOf(backend);
       await expectCode(importAs(backend, archivedKey, sealed), "KEY_MISMATCH");
       await expectCode(importAs(backend, present, sealed), "KEY_MISMATCH");
       expect(await stateOf(backend)).toEqual(before);
-      expect(await importAs(backend, `${present},${archivedKey}`, sealed)).toBe("t");
+      expect(await importAs(backend, `${present},${archivedKey}`, sealed)).toBe(testSecret());
     });
 
     test("needs no key when it holds none", async () => {

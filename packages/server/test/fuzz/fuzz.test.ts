@@ -3,10 +3,10 @@ import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { deploymentOrgId, KeyRing, Secret, type Storage, StorageError } from "@codespar/core";
+import { deploymentOrgId, Secret, type Storage, StorageError } from "@codespar/core";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { testSecret } from "../../../../tooling/secrets.ts";
+import { testKey, testSecret } from "../../../../tooling/secrets.ts";
 import { backends } from "../support/backends.ts";
 import { bearer, makeKey } from "../support/callers.ts";
 import { Contract, type Operation } from "../support/contract.ts";
@@ -25,7 +25,7 @@ const width = 4;
 const heapSlackBytes = 24 * 1024 * 1024;
 
 const bystander = "bystander";
-const adminKey = KeyRing.generate();
+const adminKey = testKey();
 
 /** Fills an organisation, unless it still is from before. */
 async function fill(storage: Storage): Promise<void> {
@@ -198,7 +198,7 @@ describe.each(backends)("whatever is sent to $name", (backend) => {
     // What was sealed anew opens as before.
     const { channelConfigs } = server.storage.forOrg(bystander);
     const credentials = await channelConfigs.getCredentials("known");
-    expect(credentials?.["token"]?.reveal()).toBe("t");
+    expect(credentials?.["token"]?.reveal()).toBe(testSecret());
   }
 
   async function assault(operations: readonly Target[]): Promise<void> {
