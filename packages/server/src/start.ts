@@ -118,7 +118,7 @@ async function open(
   { logger, commandLineToken }: { readonly logger: Logger; readonly commandLineToken: Secret },
 ): Promise<Opened> {
   const url = await listen(app, config);
-  const trouble = await troubleWith(storage);
+  const trouble = await troubleWith(storage, logger);
   if (trouble !== null) {
     logger.warn({ code: trouble.code, reason: trouble.message }, "the storage can't be used yet");
     return { url, trouble, isOpen: null };
@@ -147,7 +147,7 @@ const fatalCodes = new Set([
 ]);
 
 /** Why the storage can't be used yet, or `null`. @throws StorageError when waiting won't help */
-async function troubleWith(storage: Storage): Promise<StorageError | null> {
+async function troubleWith(storage: Storage, logger: Logger): Promise<StorageError | null> {
   try {
     await storage.audit.list({ limit: 1 });
   } catch (error) {
@@ -155,7 +155,7 @@ async function troubleWith(storage: Storage): Promise<StorageError | null> {
       throw error;
     return error;
   }
-  const { code, reason, encryption } = await storage.health({ timeoutMs: 30_000 });
+  const { code, reason, encryption, warnings } = await storage.health({ timeoutMs: 30_000 });
   if (code === "MOVE_UNFINISHED") throw new StorageError(code, reason ?? "");
   if (encryption === "mismatch") {
     throw new StorageError(
@@ -163,5 +163,6 @@ async function troubleWith(storage: Storage): Promise<StorageError | null> {
       "CODESPAR_ENCRYPTION_KEY is not the key that seals what is stored. Set that key: codespar secrets status names it.",
     );
   }
+  if (warnings.length > 0) logger.warn({ warnings }, "the storage can be used, with warnings");
   return null;
 }

@@ -1,4 +1,7 @@
-import { createStorage, migrate, type Storage } from "@codespar/core";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createStorage, KeyRing, migrate, type Storage } from "@codespar/core";
 import { buildServer } from "@codespar/server";
 import { expect, it } from "vitest";
 import { createTestDatabase } from "../../../../tooling/postgres.ts";
@@ -33,6 +36,29 @@ it.each(backends)("tells how $name are", async (backend) => {
   });
   expect((await server.call({ path: "/livez" })).json).toEqual({ status: "ok" });
   await server.close();
+});
+
+it("warns of secrets whose key isn't set, and is ready", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "codespar-server-"));
+  const [present, earlier] = [KeyRing.generate(), KeyRing.generate()];
+  for (const [name, encryptionKey] of [
+    ["sentry", present],
+    ["vercel", `${earlier},${present}`],
+  ] as const) {
+    await using storage = createStorage(undefined, { directory, encryptionKey });
+    await storage.channelConfigs.set(name, { credentials: { token: "t" } });
+  }
+  const server = await serve(createStorage(undefined, { directory, encryptionKey: present }));
+  const { storage } = bodyOf(await server.call({ path: "/health" }));
+  const keyId = KeyRing.parse(earlier).activeKeyId;
+  expect(storage).toMatchObject({
+    encryption: "ready",
+    warnings: [expect.stringContaining(`1 records can't be opened: the key(s) ${keyId}`)],
+  });
+  expect((await server.call({ path: "/readyz" })).status).toBe(200);
+  await server.close();
+  await server.storage.close();
+  await rm(directory, { recursive: true });
 });
 
 it("takes files for lost where the platform discards them", async () => {
