@@ -20,6 +20,8 @@ export const exitCodes = {
   integrity: 7,
   /** Not all of a trail could be verified, and what could is intact. */
   incomplete: 8,
+  /** A copy of a trail ends before the checkpoint that it was to be held against. */
+  outdated: 9,
   /** Ended by Ctrl-C. */
   interrupted: 130,
   /** Whoever read standard output went away. */

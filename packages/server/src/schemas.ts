@@ -276,7 +276,9 @@ const auditCheck = z.enum(auditChecks);
 /** {@link AuditVerification} */
 export const auditVerification = z
   .object({
-    verdict: z.enum(["ok", "unanchored", "incomplete", "tampered"]),
+    verdict: z
+      .enum(["ok", "unanchored", "incomplete", "outdated", "tampered"])
+      .describe("`incomplete` and `outdated` are said of copies only, such as bundles."),
     size: z.int().min(0),
     head: hash,
     root: hash.describe("Root of the Merkle tree."),

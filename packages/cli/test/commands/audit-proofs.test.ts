@@ -162,6 +162,24 @@ describe.each(eachWay)("the trail on %s", (_name, open) => {
     expect(existsSync(path("new"))).toBe(false);
   });
 
+  it("is no longer comparable with what was kept after its export", async () => {
+    await ok("export", "--output", path("older.tar"));
+    await place.run(["memory", "set", "coder", "e", "1", "--record"]);
+    await writeFile(path("newer"), await ok("checkpoint"));
+    const older = await place.run([
+      ...["audit", "verify", path("older.tar")],
+      ...["--checkpoint", path("newer"), "--require-anchor"],
+    ]);
+    expect(older).toMatchObject({
+      code: 9,
+      stdout: expect.stringMatching(
+        /^verdict: outdated\n.*\nnote: +The checkpoint that you kept is newer than this copy/s,
+      ),
+      stderr: expect.stringMatching(/^codespar: The checkpoint that you kept is newer [^\n]+\n$/),
+    });
+    await ok("verify", "--checkpoint", path("newer"));
+  });
+
   it("has details erased, which stays provable", async () => {
     // What an export says of itself are details too.
     await ok("export", "--format", "csv", "--output", path("erased.csv"));

@@ -33,6 +33,9 @@ export function readAnchors({ trustedKeys = [], checkpoint: note }: AuditVerifyI
 export class CheckpointCheck {
   /** Entries from 0 on that an anchor vouches for. */
   anchoredSize = 0;
+  /** For how many entries the kept checkpoint vouches, when the trail is a copy that ends before. */
+  keptBeyond: number | null = null;
+  readonly #isCopy: boolean;
   readonly #log: string | null;
   readonly #stored: AsyncIterator<StoredCheckpoint>;
   readonly #anchors: Anchors;
@@ -45,14 +48,19 @@ export class CheckpointCheck {
   #newest = 0;
   #trustedSigned = false;
 
+  /** @param trail - its name, what is stored, and whether it is a copy: one that may have been made before the kept checkpoint was signed */
   constructor(
-    log: string | null,
-    stored: AsyncIterable<StoredCheckpoint>,
+    trail: {
+      readonly log: string | null;
+      readonly stored: AsyncIterable<StoredCheckpoint>;
+      readonly isCopy: boolean;
+    },
     anchors: Anchors,
     passed: Passed,
   ) {
-    this.#log = log;
-    this.#stored = stored[Symbol.asyncIterator]();
+    this.#log = trail.log;
+    this.#stored = trail.stored[Symbol.asyncIterator]();
+    this.#isCopy = trail.isCopy;
     this.#anchors = anchors;
     this.#passed = passed;
     this.#keptSize = anchors.kept?.checkpoint.size ?? Number.POSITIVE_INFINITY;
@@ -174,6 +182,10 @@ export class CheckpointCheck {
     const kept = Number.isFinite(this.#keptSize);
     const signed = this.#next?.size ?? this.#keptSize;
     if (this.#next === null && !kept) return null;
+    if (this.#next === null && this.#isCopy) {
+      this.keptBeyond = signed;
+      return null;
+    }
     const whose =
       this.#next === null ? "the checkpoint that you kept vouches" : "a stored checkpoint vouches";
     const message = `entry ${size}: it is missing; ${whose} for ${signed} entries, and the trail has ${size}`;

@@ -6,22 +6,29 @@ export interface Found {
   readonly size: number;
   /** Entries from 0 on that an anchor vouches for. */
   readonly anchoredSize: number;
+  /** For how many entries the kept checkpoint vouches, when that is more than a copy of the trail has. */
+  readonly keptBeyond: number | null;
   /** What the source lacks, in sentences. */
   readonly missing: readonly string[];
 }
 
 /** What a verification comes to. */
 export function verdictOf(found: Found, input: AuditVerifyInput): AuditVerification["verdict"] {
-  const { firstFailure, missing, anchoredSize } = found;
+  const { firstFailure, missing, keptBeyond, anchoredSize } = found;
   if (firstFailure !== null) return "tampered";
   if (missing.length > 0) return "incomplete";
+  if (keptBeyond !== null) return "outdated";
   return anchoredSize === 0 || isTooMuchUnanchored(found, input) ? "unanchored" : "ok";
 }
 
 /** What limits what a verification can say, in sentences. */
 export function warningsOf(found: Found, input: AuditVerifyInput): string[] {
-  const { firstFailure, missing } = found;
+  const { firstFailure, missing, keptBeyond, size } = found;
   const warnings = [...missing];
+  if (keptBeyond !== null)
+    warnings.push(
+      `The checkpoint that you kept is newer than this copy of the trail: it vouches for ${keptBeyond} entries, and the copy ends at ${size}, so the two can't be compared. Take a copy that was made since, or a checkpoint of at most ${size} entries. A copy whose end was cut off looks the same.`,
+    );
   if (input.depth === "hashes")
     warnings.push(
       "Only bytes, links, tree and signatures were checked: neither times, searchable copies nor details.",

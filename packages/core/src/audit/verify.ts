@@ -41,6 +41,8 @@ export interface TrailSource {
    * may have been erased since.
    */
   readonly redactions: RedactionSource;
+  /** Whether it is a copy, of some moment: that a kept checkpoint vouches for more is then no sign of tampering. */
+  readonly isCopy?: true;
   /** The stored checkpoints by size, ascending: none that was signed after the head was read. */
   checkpoints(): AsyncIterable<StoredCheckpoint>;
   /** The size of the newest checkpoint as the trail keeps it apart from the checkpoints. To be read before it is settled which there are. */
@@ -77,7 +79,9 @@ export async function verifyTrail(
 ): Promise<AuditVerification> {
   const anchors = readAnchors(input);
   const passed = nothingPassed();
-  const checkpoints = new CheckpointCheck(source.head.log, source.checkpoints(), anchors, passed);
+  const { head, isCopy = false } = source;
+  const stored = { log: head.log, stored: source.checkpoints(), isCopy };
+  const checkpoints = new CheckpointCheck(stored, anchors, passed);
   try {
     const run = new Verification(source, checkpoints, passed, input, onProgress);
     return await run.result();
@@ -307,8 +311,8 @@ class Verification {
 
   #verification(firstFailure: AuditFailure | null): AuditVerification {
     const { size, hash, log } = this.#source.head;
-    const { anchoredSize } = this.#checkpoints;
-    const found = { firstFailure, size, anchoredSize, missing: this.#missing };
+    const { anchoredSize, keptBeyond } = this.#checkpoints;
+    const found = { firstFailure, size, anchoredSize, keptBeyond, missing: this.#missing };
     return {
       verdict: verdictOf(found, this.#input),
       size,

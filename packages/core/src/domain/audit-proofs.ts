@@ -76,9 +76,10 @@ export interface AuditVerification {
    * - `ok`: intact, and vouched for by a checkpoint that the caller kept, or that a key which the caller trusts has signed, as far as the caller asked.
    * - `unanchored`: intact in itself, and nothing vouches for it, or not for enough of it; a cut tail or a trail replaced as a whole would look the same.
    * - `incomplete`: nothing is wrong with what is there, and not all that was to be checked is.
+   * - `outdated`: nothing is wrong with a bundle, and the kept checkpoint is newer: the bundle ends before it, so the two can't be compared.
    * - `tampered`: something is not what was sealed.
    */
-  readonly verdict: "ok" | "unanchored" | "incomplete" | "tampered";
+  readonly verdict: "ok" | "unanchored" | "incomplete" | "outdated" | "tampered";
   /** How many entries there were when verification began; later appends aren't looked at. */
   readonly size: number;
   /** Hash of the last entry; 64 zeros for an empty trail. */

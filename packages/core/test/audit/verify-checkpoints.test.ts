@@ -102,3 +102,27 @@ test("the signature of a checkpoint that was kept must hold", async () => {
   const theirs = signedBy(trail, 10, stranger(trail.log));
   expect(await failureOf(trail, { checkpoint: theirs })).toMatchObject({ check: "signature" });
 });
+
+test("a kept checkpoint over more than there is tells of a trail that it was cut, of a copy that it is older", async () => {
+  const whole = signedTrail();
+  const short = new MadeTrail().createKey().fill(9).sign();
+  expect(short.log).toBe(whole.log);
+  const input = { checkpoint: note(whole, 1) };
+  expect(await verifyTrail(short.source(), input)).toMatchObject({
+    verdict: "tampered",
+    firstFailure: {
+      seq: 10,
+      check: "consistency",
+      message:
+        "entry 10: it is missing; the checkpoint that you kept vouches for 20 entries, and the trail has 10",
+    },
+  });
+  expect(await verifyTrail(short.source({ isCopy: true }), input)).toMatchObject({
+    verdict: "outdated",
+    size: 10,
+    firstFailure: null,
+  });
+  // What a copy itself holds must fit it all the same.
+  short.checkpoints = [...short.checkpoints, { size: 20, note: note(whole, 1) }];
+  expect(await verifyTrail(short.source({ isCopy: true }))).toMatchObject({ verdict: "tampered" });
+});

@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
@@ -90,6 +90,41 @@ describeEachBackend("an exported trail", (backend) => {
     });
     const size = (exported.checkpoint?.size ?? 0) + 1;
     expect(result).toMatchObject({ verdict: "ok", size, anchoredSize: size, redacted: 1 });
+  });
+
+  test("is older than a checkpoint that was kept since, which is no tampering", async () => {
+    const storage = backend.open();
+    await appendMany(storage, 3);
+    const folder = await unpacked(await storage.audit.export({ format: "bundle" }));
+    const trustedKeys = await trusted(storage);
+    const { size } = await verifyBundle(folder);
+    await appendMany(storage, 2);
+    const { note: checkpoint, size: kept } = await storage.audit.checkpoint();
+    for (const anchors of [{ checkpoint }, { checkpoint, trustedKeys }])
+      for (const depth of ["full", "hashes"] as const)
+        expect(await verifyBundle(folder, { ...anchors, depth })).toMatchObject({
+          verdict: "outdated",
+          size,
+          anchoredSize: "trustedKeys" in anchors ? size : 0,
+          firstFailure: null,
+          warnings: expect.arrayContaining([
+            expect.stringContaining(`for ${kept} entries, and the copy ends at ${size}, so the`),
+          ]),
+        });
+    expect(await storage.audit.verify({ checkpoint })).toMatchObject({ verdict: "ok" });
+    const again = await unpacked(await storage.audit.export({ format: "bundle" }));
+    expect(await verifyBundle(again, { checkpoint })).toMatchObject({ verdict: "ok" });
+    // What is wrong with it, or missing, counts for more.
+    const head = join(folder, "entries", "0000000000000000.jsonl");
+    const entries = await readFile(head, "utf8");
+    await writeFile(head, entries.replace("deploy.started", "deploy.stopped"));
+    expect(await verifyBundle(folder, { checkpoint })).toMatchObject({ verdict: "tampered" });
+    await writeFile(head, entries);
+    await rm(join(folder, "manifest.json"));
+    expect(await verifyBundle(folder, { checkpoint })).toMatchObject({
+      verdict: "incomplete",
+      firstFailure: null,
+    });
   });
 
   test("is a line of JSON for each entry that the filter admits", async () => {

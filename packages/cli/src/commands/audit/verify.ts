@@ -24,7 +24,7 @@ export function addAuditVerify(audit: Command): void {
   const command = audit
     .command("verify")
     .description(
-      "check every entry of the trail: bytes, hashes, links, times, searchable copies, details, tree, checkpoints. The status is 7 for a trail that was tampered with, 8 for one of which something is missing",
+      "check every entry of the trail: bytes, hashes, links, times, searchable copies, details, tree, checkpoints. The status is 7 for a trail that was tampered with, 8 for one of which something is missing, 9 for a bundle that is older than --checkpoint",
     )
     .argument(
       "[source]",
@@ -103,6 +103,11 @@ function conclude(result: AuditVerification, maxUnanchored: number | undefined):
     );
   if (verdict === "incomplete")
     throw new CommandFailure(exitCodes.incomplete, `Not all could be verified. ${warnings[0]}`);
+  if (verdict === "outdated")
+    throw new CommandFailure(
+      exitCodes.outdated,
+      "The checkpoint that you kept is newer than what was verified, in which nothing is wrong: the two can't be compared. Export the trail anew, or give an earlier checkpoint.",
+    );
   if (verdict === "unanchored" && maxUnanchored !== undefined)
     throw new CommandFailure(exitCodes.unanchored, unanchoredText(result, maxUnanchored));
 }

@@ -60,6 +60,7 @@ export class BundleReader {
     return {
       head: this.#head,
       keys: this.#keys,
+      isCopy: true,
       entries: () => this.#entries(),
       redactions: (after) => this.#redactions(after),
       checkpoints: () => this.#checkpoints(),

@@ -15,7 +15,7 @@ import { BundleReader, type VerifyBundleOptions } from "./reader.ts";
  * Verifies a bundle that `audit.export` made: the same checks as `audit.verify` makes, but for the searchable copies and the stored tree, which
  * a bundle doesn't have. Needs no storage. Constant memory; a tar is unpacked into the system's temporary folder first.
  *
- * A bundle that isn't whole is `incomplete`, or `tampered` when something is wrong with what there is of it; the warnings say what is missing.
+ * A bundle that ends before the checkpoint that the caller kept is `outdated`; one that isn't whole is `incomplete`, or `tampered` when something is wrong with what there is of it; the warnings say what is missing.
  *
  * @param path - the bundle's folder, or its tar
  * @throws StorageError `NOT_FOUND` when there is no such path; `VALIDATION` for a trusted key or a checkpoint that is none; `UNAVAILABLE` when
