@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { testKey, testSecret } from "../../../../tooling/secrets.ts";
 import { deploymentOf, KeyRing } from "../../src/index.ts";
 import { describeEachBackend } from "../support/backends.ts";
 
@@ -6,7 +7,7 @@ describeEachBackend(
   "secrets whose key isn't set",
   { targetPerTest: true, otherProcesses: true },
   (backend) => {
-    const [present, earlier] = [KeyRing.generate(), KeyRing.generate()];
+    const [present, earlier] = [testKey(), testKey()];
     const { activeKeyId: earlierId } = KeyRing.parse(earlier);
 
     /** What health says of them to a process with these keys. */
@@ -19,7 +20,7 @@ describeEachBackend(
 
     async function store(encryptionKey: string, integration: string) {
       const storage = backend.open(undefined, { encryptionKey });
-      await storage.channelConfigs.set(integration, { credentials: { token: "t" } });
+      await storage.channelConfigs.set(integration, { credentials: { token: testSecret() } });
       await storage.close();
     }
 
@@ -45,7 +46,7 @@ describeEachBackend(
       const storage = backend.open(undefined, { encryptionKey: present });
       const warned = async () => (await storage.health()).warnings.join().includes(earlierId);
       expect(await warned()).toBe(true);
-      await storage.channelConfigs.set("vercel", { credentials: { token: "again" } });
+      await storage.channelConfigs.set("vercel", { credentials: { token: testSecret() } });
       expect((await deploymentOf(storage).secrets.status()).remaining).toBe(0);
       backend.clock.advance(299_999);
       expect(await warned()).toBe(true);

@@ -1,10 +1,8 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createStorage, KeyRing, migrate, type Storage } from "@codespar/core";
 import { buildServer } from "@codespar/server";
 import { expect, it } from "vitest";
 import { createTestDatabase } from "../../../../tooling/postgres.ts";
+import { removeScratch, scratchFolder, testKey, testSecret } from "../../../../tooling/secrets.ts";
 import { backends, migratedTemplate } from "../support/backends.ts";
 import { bodyOf, expectProblem, healthOnce } from "../support/expect.ts";
 import { send } from "../support/http.ts";
@@ -39,14 +37,14 @@ it.each(backends)("tells how $name are", async (backend) => {
 });
 
 it("warns of secrets whose key isn't set, and is ready", async () => {
-  const directory = await mkdtemp(join(tmpdir(), "codespar-server-"));
-  const [present, earlier] = [KeyRing.generate(), KeyRing.generate()];
+  const directory = await scratchFolder("server");
+  const [present, earlier] = [testKey(), testKey()];
   for (const [name, encryptionKey] of [
     ["sentry", present],
     ["vercel", `${earlier},${present}`],
   ] as const) {
     await using storage = createStorage(undefined, { directory, encryptionKey });
-    await storage.channelConfigs.set(name, { credentials: { token: "t" } });
+    await storage.channelConfigs.set(name, { credentials: { token: testSecret() } });
   }
   const server = await serve(createStorage(undefined, { directory, encryptionKey: present }));
   const { storage } = bodyOf(await server.call({ path: "/health" }));
@@ -58,7 +56,7 @@ it("warns of secrets whose key isn't set, and is ready", async () => {
   expect((await server.call({ path: "/readyz" })).status).toBe(200);
   await server.close();
   await server.storage.close();
-  await rm(directory, { recursive: true });
+  await removeScratch(directory);
 });
 
 it("takes files for lost where the platform discards them", async () => {

@@ -7,7 +7,7 @@ import { type TableName, type TableSpec, tables } from "../tables.ts";
 
 /*
  * An organisation's archive: JSON Lines, in UTF-8. The first line says what it is, the last one what it must hold, so that a cut or changed one
- * shows; between them a line per record, then one per entry of the trail. See docs/reference/cli.md, orgs.
+ * shows; between them a line per record, then one per entry of the trail. See docs/reference/archive.md.
  */
 
 const format = "codespar.organisation/1";
