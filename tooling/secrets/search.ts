@@ -1,3 +1,4 @@
+import { type Dirent, existsSync } from "node:fs";
 import { open, readdir } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { apiKeyIn } from "./api-keys.ts";
@@ -55,13 +56,24 @@ const keyFile = join("keys", "encryption.key");
 
 /** As {@link assertNoSecret}, in every file of a folder and in the names of these. A folder that is gone holds nothing. */
 export async function assertNoSecretInFolder(folder: string): Promise<void> {
-  const options = { recursive: true, withFileTypes: true } as const;
-  for (const entry of (await readdir(folder, options).catch(unreadable)) ?? []) {
+  for (const entry of await entriesOf(folder)) {
     const path = join(entry.parentPath, entry.name);
     const name = relative(folder, path);
     assertNoSecret(`the name of a file in ${dirname(name)}`, name);
     if (entry.isFile() && !name.endsWith(keyFile)) await assertNoSecretInFile(path, name);
   }
+}
+
+/** Anew where something went away while it was listed: the rest must not go unseen. */
+async function entriesOf(folder: string): Promise<Dirent[]> {
+  while (existsSync(folder)) {
+    try {
+      return await readdir(folder, { recursive: true, withFileTypes: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    }
+  }
+  return [];
 }
 
 async function assertNoSecretInFile(path: string, name: string): Promise<void> {
