@@ -97,6 +97,14 @@ export function rotationOf(oldKeyId: string, vkey: string) {
   return { action: keyRotated, target: { type: "audit_key", id: `${oldKeyId} ${vkey}` } };
 }
 
+/** A checkpoint that none of the trail's keys signed stood where the next one was to be. Verification finds it by itself. */
+export function foreignCheckpoint(size: number) {
+  return {
+    action: "audit.checkpoint_foreign",
+    target: { type: "audit_checkpoint", id: String(size) },
+  };
+}
+
 /** The signing key that an entry announces; `null` when it announces none. */
 export function keyAnnouncedBy({ action, target }: Said): string | null {
   if (target?.type !== "audit_key") return null;

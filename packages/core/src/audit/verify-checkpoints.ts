@@ -42,6 +42,7 @@ export class CheckpointCheck {
   readonly #passed: Passed;
   /** The keys that the trail's entries have announced so far, by vkey. */
   readonly #keys = new Map<string, NoteVerifier>();
+  readonly #announcedBy = new Map<string, number>();
   #next: StoredCheckpoint | null = null;
   #keptSize: number;
   /** The size of the newest checkpoint that was met. */
@@ -82,9 +83,11 @@ export class CheckpointCheck {
   }
 
   /** An entry announced a signing key. */
-  announce(vkey: string): void {
+  announce(vkey: string, seq: number): void {
     const verifier = parseVerifier(vkey);
-    if (verifier.name === this.#log) this.#keys.set(vkey, verifier);
+    if (verifier.name !== this.#log) return;
+    this.#keys.set(vkey, verifier);
+    this.#announcedBy.set(vkey, seq);
   }
 
   /** Checks what is signed of the tree, which has this root at this size. */
@@ -112,6 +115,14 @@ export class CheckpointCheck {
       this.#untrusted(size) ??
       this.#unannounced(size, keys)
     );
+  }
+
+  /** What is wrong with the stored keys where one is missing that an entry announces. */
+  missingKey(keys: readonly string[]): AuditFailure | null {
+    const [vkey, seq] = [...this.#announcedBy].find(([key]) => !keys.includes(key)) ?? [];
+    if (vkey === undefined || seq === undefined) return null;
+    const message = `the signing key ${vkey}, which entry ${seq} announces, is missing among the trail's stored keys`;
+    return failure(seq, "signature", vkey, "no such key", message);
   }
 
   /** Lets go of what the stored checkpoints are read from. */

@@ -34,6 +34,8 @@ export interface TrailSource {
   readonly head: TrailHead;
   /** The public keys (vkey) that are stored as the trail's. */
   readonly keys: readonly string[];
+  /** The same, looked up again: a key may have been made since. */
+  keysNow?(): Promise<readonly string[]>;
   /** All entries from 0 on, in order, in batches; those behind the head are passed over. */
   entries(): AsyncIterable<readonly StoredEntry[]>;
   /**
@@ -264,7 +266,7 @@ class Verification {
 
   #announce(leaf: Leaf): void {
     const vkey = keyAnnouncedBy(leaf);
-    if (vkey !== null) this.#checkpoints.announce(vkey);
+    if (vkey !== null) this.#checkpoints.announce(vkey, leaf.seq);
   }
 
   #add(entry: Before): void {
@@ -288,11 +290,21 @@ class Verification {
       return this.#missing.length > 0 ? null : cutShort(this.#tree.size, head);
     return (
       this.#checkpoints.end(head.size, keys, this.#source.signedSize ?? 0) ??
+      (await this.#checkKeys()) ??
       this.#redactions.unmet() ??
       (await this.#checkIntents()) ??
       (await this.#source.stray?.()) ??
       null
     );
+  }
+
+  async #checkKeys(): Promise<AuditFailure | null> {
+    // The key may be among what the source lacks.
+    if (this.#missing.length > 0) return null;
+    const { keys, keysNow } = this.#source;
+    const missing = this.#checkpoints.missingKey(keys);
+    if (missing === null || keysNow === undefined) return missing;
+    return this.#checkpoints.missingKey(await keysNow());
   }
 
   async #checkIntents(): Promise<AuditFailure | null> {

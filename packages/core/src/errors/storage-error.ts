@@ -50,3 +50,12 @@ export class PreconditionFailedError extends StorageError {
 export function invalid(message: string, cause?: unknown): StorageError {
   return new StorageError("VALIDATION", message, cause === undefined ? undefined : { cause });
 }
+
+/** The trail isn't what was sealed; `how` goes on from "The trail is damaged:". */
+export function damagedTrail(how: string, cause?: unknown): StorageError {
+  return new StorageError(
+    "CORRUPTION",
+    `The trail is damaged: ${how}. To see what was changed, run: codespar audit verify`,
+    { cause },
+  );
+}

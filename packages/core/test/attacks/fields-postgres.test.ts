@@ -69,12 +69,12 @@ const rules: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
   },
   "codespar.audit_keys": {
     ...record,
-    org_id: { unread: "a key that no longer signs: its checkpoints and its entry still hold" },
+    org_id: "found",
     generation: { unread: "the order in which keys sign" },
     vkey: "found",
     seed: { unread: "sealed: opening it tells" },
     retired_at: { unread: "shown with the key" },
-    expires_at: { unread: "as when it is removed" },
+    expires_at: "found",
   },
   "codespar.audit_anchors": {
     ...record,

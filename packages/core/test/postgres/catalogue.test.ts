@@ -22,10 +22,12 @@ afterAll(() => database.drop());
 const ofNobody = "codespar.key_canary";
 /** A Slack workspace belongs to one organisation only, so its key can't lead with one. */
 const byTeam = "codespar.slack_routes";
-/** What the application may do to the append-only ones; it adds by functions, and checkpoints as records. */
+/** What the application may do to those of the trail; it adds by functions, and what signs as records. */
 const appendOnly = new Map([
+  ["codespar.audit_anchors", ["INSERT", "SELECT", "UPDATE"]],
   ["codespar.audit_checkpoints", ["INSERT", "SELECT", "UPDATE"]],
   ["codespar.audit_heads", ["SELECT"]],
+  ["codespar.audit_keys", ["INSERT", "SELECT", "UPDATE"]],
   ["codespar.audit_parts", ["SELECT"]],
   ["codespar.audit_tiles", ["SELECT"]],
   ["public.audit_log", ["SELECT"]],
@@ -85,8 +87,10 @@ describe("every table", () => {
   test("of the trail has its triggers, whatever the replication role", () => {
     const guarded = found.filter(({ triggers }) => triggers.length > 0);
     expect(guarded.map(({ name }) => name)).toEqual([...appendOnly.keys()]);
-    for (const { triggers } of guarded)
-      expect(triggers).toEqual(["append_only", "append_only_rows"]);
+    for (const { name, triggers } of guarded) {
+      const checked = appendOnly.get(name)?.includes("INSERT") === true ? ["checked"] : [];
+      expect(triggers).toEqual(["append_only", "append_only_rows", ...checked]);
+    }
   });
 });
 

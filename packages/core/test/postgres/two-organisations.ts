@@ -12,6 +12,9 @@ export const encryptionKey = testKey();
 /** Records that are only ever added. */
 export const checkpoints = "codespar.audit_checkpoints";
 
+/** Records that sign the trail: they change in few ways, and stay. */
+export const kept = ["codespar.audit_anchors", "codespar.audit_keys"];
+
 /** The tables of records that may change, with their schemas. */
 export const records = tableNames
   .map((name) => `${getTableConfig(drizzleTables[name]).schema ?? "public"}.${name}`)

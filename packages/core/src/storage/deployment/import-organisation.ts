@@ -10,7 +10,7 @@ import {
   type StoredRecord,
   UniqueViolation,
 } from "../backend.ts";
-import type { MovableTable } from "../move/content.ts";
+import { type MovableTable, stages } from "../move/content.ts";
 import { isSealed, keyIdsOf } from "../stored-keys.ts";
 import type { TableName } from "../tables.ts";
 import {
@@ -45,12 +45,15 @@ export async function importArchive(
 ): Promise<ImportReport> {
   const { closing, keyIds } = await checkArchive(orgId, read, context);
   if (keyIds.size > 0) await checkKeys(backend, keyIds);
-  for await (const batch of batches(read)) {
-    throwIfInterrupted(
-      context,
-      "a part of the organisation is there. Erase it, then import again.",
-    );
-    await store(backend, orgId, batch, context);
+  for (const stage of stages) {
+    if (![...stage].some((table) => closing.counts[table] !== undefined)) continue;
+    for await (const batch of batches(read)) {
+      throwIfInterrupted(
+        context,
+        "a part of the organisation is there. Erase it, then import again.",
+      );
+      if (stage.has(batch.table)) await store(backend, orgId, batch, context);
+    }
   }
   const { hash, size } = await backend.auditHead(orgId, context);
   if (size !== closing.trail.size || hash !== closing.trail.head)

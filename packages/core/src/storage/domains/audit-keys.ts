@@ -115,10 +115,9 @@ export async function addSuccessor(
     async (unit) => {
       const size = await readTurn(unit);
       const keys = await storedKeys(context, unit.call);
-      const [present, ...others] = keys.filter(({ signs }) => signs);
-      if (present === undefined || others.length > 0) return;
       // A key that can't be opened can't sign the checkpoint that hands over to the next one.
-      await signerOf(context, present);
+      const [present, ...others] = (await openKeys(context, keys)).map(({ key }) => key);
+      if (present === undefined || others.length > 0) return;
       await holdKeys(unit, [present]);
       takeTurn(unit, size);
       const vkey = await putNewKey(unit, keys.length + 1, present.verifier.name);
@@ -172,6 +171,60 @@ async function putNewKey(unit: UnitOfWork, number: number, log: string): Promise
 /** The nth key of a trail, from 1. */
 function generation(number: number): SealedRef {
   return { table: "audit_keys", key: [String(number).padStart(8, "0")] };
+}
+
+/** A key with its private part. */
+export interface OpenKey {
+  readonly key: StoredKey;
+  readonly signer: NoteSigner;
+}
+
+/**
+ * Opens the keys that sign, oldest first. One that doesn't open beside others that do is passed over: whoever could write to the storage
+ * put it there without the key ring.
+ *
+ * @throws StorageError when none opens: as {@link signerOf}
+ */
+export async function openKeys(
+  context: HandleContext,
+  keys: readonly StoredKey[],
+): Promise<OpenKey[]> {
+  const open: OpenKey[] = [];
+  let unopened: unknown;
+  for (const key of keys.filter(({ signs }) => signs)) {
+    try {
+      open.push({ key, signer: await signerOf(context, key) });
+    } catch (error) {
+      if (!StorageError.is(error, "DECRYPTION_FAILED") && !StorageError.is(error, "CORRUPTION"))
+        throw error;
+      unopened = error;
+    }
+  }
+  if (open.length === 0 && unopened !== undefined) throw unopened;
+  return open;
+}
+
+/**
+ * The keys whose checkpoints are the trail's: those that signed, and those that sign and open. Where none opens, for want of the key ring, nobody
+ * can tell them apart.
+ */
+export async function ownKeys(
+  context: HandleContext,
+  keys: readonly StoredKey[],
+): Promise<readonly StoredKey[]> {
+  const open = await openKeys(context, keys).catch((error: unknown) => {
+    if (StorageError.is(error) && !error.retryable) return null;
+    throw error;
+  });
+  return open === null ? keys : withOpen(keys, open);
+}
+
+/** See {@link ownKeys}. */
+export function withOpen(
+  keys: readonly StoredKey[],
+  open: readonly OpenKey[],
+): readonly StoredKey[] {
+  return keys.filter((each) => !each.signs || open.some(({ key }) => key === each));
 }
 
 /** Opens a key's private part. @throws StorageError `ENCRYPTION_KEY_MISSING`, `KEY_MISMATCH`, `DECRYPTION_FAILED`, `CORRUPTION` */

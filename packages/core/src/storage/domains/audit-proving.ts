@@ -9,13 +9,13 @@ import {
 } from "../../audit/merkle.ts";
 import { formatReceipt } from "../../audit/receipt.ts";
 import type { AuditCheckpoint } from "../../domain/audit-proofs.ts";
-import { invalid, StorageError } from "../../errors/storage-error.ts";
+import { damagedTrail, invalid, StorageError } from "../../errors/storage-error.ts";
 import type { Audit } from "../audit-contract.ts";
 import { optionNames } from "../option-names.ts";
 import type { CallOptions } from "../options.ts";
 import { rowAt } from "./audit-reading.ts";
 import { checkpointOf, newestCheckpoint, signNow } from "./audit-signing.ts";
-import { damaged, treeOf } from "./audit-tree.ts";
+import { treeOf } from "./audit-tree.ts";
 import { beginCall, type HandleContext } from "./context.ts";
 
 const hex = (hash: Hash) => Buffer.from(hash).toString("hex");
@@ -39,7 +39,7 @@ export function auditProving(context: HandleContext): Pick<Audit, "prove" | "con
       const leaf = { seq, hash: Buffer.from(hash, "hex") };
       const tree = { size: checkpoint.size, root: Buffer.from(checkpoint.root, "hex") };
       if (!verifyInclusion(proof, leaf, tree))
-        throw damaged(
+        throw damagedTrail(
           `entry ${seq} is not what the checkpoint of ${tree.size} entries vouches for`,
         );
       const receipt = formatReceipt({

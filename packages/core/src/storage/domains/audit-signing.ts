@@ -1,8 +1,10 @@
+import { foreignCheckpoint } from "../../audit/actions.ts";
 import { parseCheckpoint, signCheckpoint } from "../../audit/checkpoint.ts";
 import { consistencyProof, type Hash, treeRoot, verifyConsistency } from "../../audit/merkle.ts";
-import { NoteError, openNote, parseNote } from "../../audit/signed-note.ts";
+import { NoteError, openNote } from "../../audit/signed-note.ts";
 import type { AuditCheckpoint } from "../../domain/audit-proofs.ts";
-import { StorageError } from "../../errors/storage-error.ts";
+import { limits } from "../../domain/limits.ts";
+import { damagedTrail, StorageError } from "../../errors/storage-error.ts";
 import type { Audit } from "../audit-contract.ts";
 import {
   type AuditHead,
@@ -12,19 +14,22 @@ import {
   type StoredRecord,
 } from "../backend.ts";
 import type { CallOptions } from "../options.ts";
+import { automaticEntry } from "./audit-entries.ts";
 import {
   addSuccessor,
   ensureKey,
   holdKeys,
+  openKeys,
+  ownKeys,
   readTurn,
   type StoredKey,
   showKey,
-  signerOf,
   sizeKey,
   storedKeys,
   takeTurn,
+  withOpen,
 } from "./audit-keys.ts";
-import { damaged, treeOf } from "./audit-tree.ts";
+import { treeOf } from "./audit-tree.ts";
 import { beginCall, type HandleContext } from "./context.ts";
 import { tableListing } from "./listing.ts";
 import { runTransaction } from "./run-transaction.ts";
@@ -37,11 +42,11 @@ export function auditSigning(
   return {
     checkpoint: (options) => signNow(context, options),
     checkpoints: (options) =>
-      tableListing(context, options, () => ({
-        table: "audit_checkpoints",
-        reverse: true,
-        show: showCheckpoint,
-      })),
+      tableListing(context, options, async (call) => {
+        const keys = await ownKeys(context, await storedKeys(context, call));
+        const show = (record: StoredRecord) => showOwn(record, keys);
+        return { table: "audit_checkpoints", reverse: true, show };
+      }),
     keys: async (options) => {
       const keys = await storedKeys(context, beginCall(context, options));
       return keys.reverse().map(showKey);
@@ -51,9 +56,10 @@ export function auditSigning(
       // The first key has nobody's place to take.
       if (before.length > 0) await addSuccessor(context, options);
       await signNow(context, options);
-      const newest = (await storedKeys(context, beginCall(context, options))).at(-1);
+      const keys = await storedKeys(context, beginCall(context, options));
+      const newest = (await openKeys(context, keys)).at(-1);
       if (newest === undefined) throw new TypeError("a trail that is signed has no key");
-      return showKey(newest);
+      return showKey(newest.key);
     },
   };
 }
@@ -68,53 +74,98 @@ export async function signNow(
   if (size === 0 || log === null)
     throw new StorageError("NOT_FOUND", "The trail is empty: there is nothing to sign yet.");
   if ((await storedKeys(context, call)).length === 0) await ensureKey(context, log, options);
-  return (await runTransaction(context, (unit) => signIn(unit), options)).value;
+  for (let attempt = 1; ; attempt += 1) {
+    const { value } = await runTransaction(context, (unit) => signIn(unit), options);
+    if (value !== null) return value;
+    if (attempt === foreignAttempts)
+      throw damagedTrail(
+        "wherever it ends, a checkpoint is stored at once that none of its keys signed",
+      );
+  }
 }
 
-/** The checkpoint of this size; `null` when none was signed. */
+/** How many checkpoints that aren't the trail's own are passed by before signing fails: somebody puts each where the next one is to be. */
+const foreignAttempts = 5;
+
+/** The checkpoint of this size; `null` when the trail's keys signed none. */
 export async function checkpointOf(
-  { backend, orgId }: HandleContext,
+  context: HandleContext,
   size: number,
   call: CallContext,
 ): Promise<AuditCheckpoint | null> {
-  const [record] = await backend.read(orgId, [refOf(size)], call);
-  return record ? showCheckpoint(record) : null;
+  const [record] = await context.backend.read(context.orgId, [refOf(size)], call);
+  return record ? showOwn(record, await ownKeys(context, await storedKeys(context, call))) : null;
 }
 
-/** The newest checkpoint; `null` when none was signed. */
+/** The newest checkpoint that the trail's keys signed; `null` when they signed none. */
 export async function newestCheckpoint(
-  { backend, orgId }: HandleContext,
+  context: HandleContext,
   call: CallContext,
 ): Promise<AuditCheckpoint | null> {
-  const query = { table: "audit_checkpoints", limit: 1, reverse: true } as const;
-  const [record] = await backend.list(orgId, query, call);
-  return record === undefined ? null : showCheckpoint(record);
+  const keys = await storedKeys(context, call);
+  if (keys.length === 0) return null;
+  return (await lookBack(context, await ownKeys(context, keys), call)).last;
 }
 
-/** Signs what the trail holds, unless that is signed. A key that a newer one replaces signs along, and loses its private part. */
-async function signIn(unit: UnitOfWork): Promise<AuditCheckpoint> {
+/** The newest checkpoint that these keys signed, and the newest size under which anything is stored as one. */
+async function lookBack(
+  { backend, orgId }: HandleContext,
+  keys: readonly StoredKey[],
+  call: CallContext,
+): Promise<{ readonly last: AuditCheckpoint | null; readonly storedSize: number }> {
+  let newest: StoredRecord | undefined;
+  let after: StoredRecord | undefined;
+  // Nearly always the newest is one of theirs.
+  for (let limit = 1; ; limit = limits.pageMax) {
+    const query = { table: "audit_checkpoints", limit, reverse: true, after: after?.key } as const;
+    const page = await backend.list(orgId, query, call);
+    newest ??= page[0];
+    const last = page.map((record) => showOwn(record, keys)).find((own) => own !== null) ?? null;
+    if (last !== null || page.length < limit)
+      return { last, storedSize: Number(newest?.key[0] ?? 0) };
+    after = page.at(-1);
+  }
+}
+
+/**
+ * Signs what the trail holds, unless that is signed. A key that a newer one replaces signs along, and loses its private part.
+ *
+ * @returns `null` where a checkpoint of others stood in its place: an entry was sealed that says so, and what is to be signed now is longer
+ */
+async function signIn(unit: UnitOfWork): Promise<AuditCheckpoint | null> {
   const { context, call } = unit;
   const signed = await readTurn(unit);
-  const keys = await storedKeys(context, call);
-  const last = await newestCheckpoint(context, call);
-  if (signed > (last?.size ?? 0)) throw damaged(`its checkpoint of ${signed} entries is gone`);
+  const stored = await storedKeys(context, call);
+  const open = await openKeys(context, stored);
+  const keys = withOpen(stored, open);
+  const { last, storedSize } = await lookBack(context, keys, call);
+  if (signed > storedSize) throw damagedTrail(`its checkpoint of ${signed} entries is gone`);
   const head = await context.backend.auditHead(context.orgId, call);
-  const replaced = keys.filter(({ signs }) => signs);
-  const newest = replaced.pop();
-  if (newest === undefined) throw damaged("it has no key that signs");
+  const [newest, ...replaced] = open.toReversed();
+  if (newest === undefined) throw damagedTrail("it has no key that signs");
   if (last?.size === head.size && replaced.length === 0) return last;
   const origin = head.log ?? "";
-  const root = await provenRoot(context, head, last, keys, call);
-  const signers = await Promise.all([...replaced, newest].map((key) => signerOf(context, key)));
-  const note = signCheckpoint({ origin, size: head.size, root }, signers);
-  await holdKeys(unit, [...replaced, newest]);
+  const root = await provenRoot(context, head, last, call);
+  const note = signCheckpoint(
+    { origin, size: head.size, root },
+    open.map(({ signer }) => signer),
+  );
+  await holdKeys(
+    unit,
+    open.map(({ key }) => key),
+  );
   const ref = refOf(head.size);
-  const signedMeanwhile = await unit.read(ref);
-  if (signedMeanwhile !== null) throw new ExpectationFailed(ref, signedMeanwhile.version);
+  const inItsPlace = await unit.read(ref);
+  if (inItsPlace !== null) {
+    // Another one of ours, signed meanwhile, is met by looking again.
+    if (showOwn(inItsPlace, keys) !== null) throw new ExpectationFailed(ref, inItsPlace.version);
+    unit.append(automaticEntry(context.actor, foreignCheckpoint(head.size)));
+    return null;
+  }
   unit.put(ref, { note });
   takeTurn(unit, head.size);
   const signedAt = new Date(call.now).toISOString();
-  for (const key of replaced)
+  for (const { key } of replaced)
     unit.put(key.ref, { vkey: key.vkey, seed: null, retired_at: signedAt });
   return { origin, size: head.size, root: Buffer.from(root).toString("hex"), note, signedAt };
 }
@@ -126,14 +177,13 @@ async function signIn(unit: UnitOfWork): Promise<AuditCheckpoint> {
  */
 async function provenRoot(
   { backend, orgId }: HandleContext,
-  { size, hash, log }: AuditHead,
+  { size, hash }: AuditHead,
   last: AuditCheckpoint | null,
-  keys: readonly StoredKey[],
   call: CallContext,
 ): Promise<Hash> {
   const first = last?.size ?? 0;
   if (first > size)
-    throw damaged(`it has ${size} entries, and a checkpoint of ${first} was signed`);
+    throw damagedTrail(`it has ${size} entries, and a checkpoint of ${first} was signed`);
   const tree = await treeOf({ backend, orgId }, call, (read) => ({
     root: treeRoot(size, read),
     newest: read(0, size - 1),
@@ -141,50 +191,37 @@ async function provenRoot(
     proof: first === 0 ? [] : consistencyProof(first, size, read),
   }));
   if (Buffer.from(tree.newest).toString("hex") !== hash)
-    throw damaged("the last hash of its tree isn't that of its last entry");
+    throw damagedTrail("the last hash of its tree isn't that of its last entry");
   if (last === null) return tree.root;
-  const signed = openSigned(last, log, keys);
+  const signed = Buffer.from(last.root, "hex");
   const [older, newer] = [
     { size: first, root: signed },
     { size, root: tree.root },
   ];
   if (!Buffer.from(tree.before).equals(signed) || !verifyConsistency(tree.proof, older, newer))
-    throw damaged(`its first ${first} entries are not those of the last checkpoint`);
+    throw damagedTrail(`its first ${first} entries are not those of the last checkpoint`);
   return tree.root;
-}
-
-/** The root that a stored checkpoint vouches for. @throws StorageError `CORRUPTION` when none of the keys signed it */
-function openSigned(
-  { note, size }: AuditCheckpoint,
-  log: string | null,
-  keys: readonly StoredKey[],
-): Hash {
-  try {
-    const { text } = openNote(
-      note,
-      keys.map(({ verifier }) => verifier),
-    );
-    const checkpoint = parseCheckpoint(text);
-    if (checkpoint.origin === log && checkpoint.size === size) return checkpoint.root;
-  } catch (error) {
-    if (!(error instanceof NoteError)) throw error;
-    throw damaged(`its checkpoint of ${size} entries doesn't hold: ${error.message}`);
-  }
-  throw damaged(`its checkpoint of ${size} entries is another one's`);
 }
 
 function refOf(size: number): RecordRef {
   return { table: "audit_checkpoints", key: [sizeKey(size)] };
 }
 
-function showCheckpoint({ key, columns, createdAt }: StoredRecord): AuditCheckpoint {
+/** Shows a stored checkpoint; `null` where it is none that one of the keys signed. */
+function showOwn(
+  { key, columns, createdAt }: StoredRecord,
+  keys: readonly StoredKey[],
+): AuditCheckpoint | null {
   const note = String(columns["note"]);
+  const verifiers = keys.map(({ verifier }) => verifier);
   try {
-    const { origin, size, root } = parseCheckpoint(parseNote(note).text);
-    if (refOf(size).key[0] === key[0])
-      return { origin, size, root: Buffer.from(root).toString("hex"), note, signedAt: createdAt };
+    const { text, signedBy } = openNote(note, verifiers);
+    const { origin, size, root } = parseCheckpoint(text);
+    // A key is called what its trail is.
+    if (refOf(size).key[0] !== key[0] || signedBy.some(({ name }) => name !== origin)) return null;
+    return { origin, size, root: Buffer.from(root).toString("hex"), note, signedAt: createdAt };
   } catch (error) {
     if (!(error instanceof NoteError)) throw error;
+    return null;
   }
-  throw damaged(`what is stored as its checkpoint of ${Number(key[0])} entries is none`);
 }

@@ -85,6 +85,7 @@ async function storedTrail(
   return {
     head,
     keys,
+    keysNow: () => vkeysOf(context, { ...call, anew: true }),
     entries: () => auditPages(backend, orgId, asIs, { bare }),
     redactions: (after) => {
       // Asked again, it is for what was erased since the handle was opened.

@@ -1,12 +1,11 @@
 import type { AuditEntry } from "../../domain/audit.ts";
 import { kindOf } from "../../domain/text.ts";
-import { invalid } from "../../errors/storage-error.ts";
+import { damagedTrail, invalid } from "../../errors/storage-error.ts";
 import { aborted, unlessAborted } from "../abort.ts";
 import type { Audit } from "../audit-contract.ts";
 import type { AuditRow } from "../backend.ts";
 import { optionNames } from "../option-names.ts";
 import { showRow } from "./audit-reading.ts";
-import { damaged } from "./audit-tree.ts";
 import { beginCall, type HandleContext } from "./context.ts";
 import { type Followed, trailSignal } from "./trail-signal.ts";
 
@@ -82,7 +81,7 @@ async function rowsBehind(
   );
   const rows = await unlessAborted(reading, signal, (fired) => aborted(fired, "while it read"));
   const gap = rows.findIndex((row, i) => row.seq !== after + 1 + i);
-  if (gap !== -1) throw damaged(`entry ${after + 1 + gap} is missing`);
+  if (gap !== -1) throw damagedTrail(`entry ${after + 1 + gap} is missing`);
   return rows;
 }
 

@@ -31,13 +31,13 @@ export function listing<Item>(
 export function pageOf<Row, Item>(
   rows: readonly Row[],
   limit: number,
-  show: (row: Row) => Item,
+  show: (row: Row) => Item | null,
   cursorAfter: (row: Row) => string,
 ): Page<Item> {
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);
   return {
-    items: shown.map(show),
+    items: shown.flatMap((row) => show(row) ?? []),
     nextCursor: rows.length > limit && last !== undefined ? cursorAfter(last) : null,
   };
 }
@@ -50,7 +50,8 @@ export interface TableListing<Item> {
   readonly where?: Readonly<Record<string, ColumnValue>> | undefined;
   /** The order where none is asked for. @defaultValue false */
   readonly reverse?: boolean;
-  readonly show: (record: StoredRecord) => Item;
+  /** What isn't to be shown is `null`. */
+  readonly show: (record: StoredRecord) => Item | null;
 }
 
 /** Lists one table in key order. */
@@ -58,12 +59,12 @@ export function tableListing<Item>(
   context: HandleContext,
   options: ListOptions | undefined,
   /** Evaluated at each fetch, so that a wrong argument rejects the call instead of throwing beside it. */
-  describe: () => TableListing<Item>,
+  describe: (call: CallContext) => TableListing<Item> | Promise<TableListing<Item>>,
   names: OptionNames = optionNames.list,
 ): Listing<Item> {
   return listing(options?.cursor, async (cursor) => {
     const call: CallContext = beginCall(context, options, names);
-    const { table, within = [], prefix, where, show, ...defaults } = describe();
+    const { table, within = [], prefix, where, show, ...defaults } = await describe(call);
     const limit = pageLimit(options?.limit);
     const reverse = options?.reverse ?? defaults.reverse ?? false;
     const scope: CursorScope = [

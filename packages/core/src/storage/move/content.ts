@@ -5,6 +5,19 @@ import { type TableName, tableNames, tables } from "../tables.ts";
 /** Whatever moves: the seven tables of mutable records, and the trail. */
 export type MovableTable = TableName | "audit_log";
 
+/**
+ * In this order an organisation is taken over: PostgreSQL holds what is signed, and the anchors' sizes, against what they are of and refuses what
+ * isn't there.
+ */
+export const stages: readonly ReadonlySet<MovableTable>[] = [
+  new Set([
+    ...tableNames.filter((name) => !/^audit_(?:anchors|checkpoints|keys)$/.test(name)),
+    "audit_log",
+  ]),
+  new Set(["audit_checkpoints", "audit_keys"]),
+  new Set(["audit_anchors"]),
+];
+
 /** What one organisation holds in one table. */
 export interface Holding {
   readonly orgId: string;
@@ -12,7 +25,7 @@ export interface Holding {
   readonly count: number;
 }
 
-/** Everything that a backend holds, by organisation, empty tables left out. */
+/** Everything that a backend holds, by organisation, in the order in which it is taken over. Empty tables are left out. */
 export async function holdings(
   backend: Backend,
   organisations: readonly string[],
@@ -21,15 +34,23 @@ export async function holdings(
   const held: Holding[] = [];
   for (const orgId of organisations) {
     // One after the other: Node takes more than ten that listen to one signal for a leak.
-    for (const table of tableNames) {
-      const rows = await backend.countBy(orgId, table, [], context);
-      const count = rows.reduce((sum, row) => sum + row.count, 0);
+    for (const table of stages.flatMap((stage) => [...stage])) {
+      const count = await countOf(backend, orgId, table, context);
       if (count > 0) held.push({ orgId, table, count });
     }
-    const { size } = await backend.auditHead(orgId, context);
-    if (size > 0) held.push({ orgId, table: "audit_log", count: size });
   }
   return held;
+}
+
+async function countOf(
+  backend: Backend,
+  orgId: string,
+  table: MovableTable,
+  context: CallContext,
+): Promise<number> {
+  if (table === "audit_log") return (await backend.auditHead(orgId, context)).size;
+  const rows = await backend.countBy(orgId, table, [], context);
+  return rows.reduce((sum, row) => sum + row.count, 0);
 }
 
 /** Number and digest of what a table holds for one organisation. Equal exactly when all records are, in all they consist of. */

@@ -131,9 +131,10 @@ export class Session {
   /**
    * Runs calls as the login itself, with the owner's view of every organisation.
    *
+   * @param org - whom functions act for that ask for one
    * @throws StorageError `UNSUPPORTED` when the login hasn't got it: to whom row-level security shows nothing, nothing seems to be there
    */
-  async runAsOwner(calls: readonly Call[]): Promise<WireRow[][]> {
+  async runAsOwner(calls: readonly Call[], org = ""): Promise<WireRow[][]> {
     const { seesAll } = await this.#ready();
     if (!seesAll) {
       this.#facts = null;
@@ -144,8 +145,9 @@ export class Session {
     }
     const opening = this.#statements.call(
       "maintenance",
-      () => sql`SELECT set_config('codespar.maintenance', 'on', true)`,
-      {},
+      () =>
+        sql`SELECT set_config('codespar.maintenance', 'on', true), set_config('codespar.org_id', ${sql.placeholder("org")}, true)`,
+      { org },
     );
     const [, ...rows] = await this.#connections.run([opening, ...calls]);
     return rows;

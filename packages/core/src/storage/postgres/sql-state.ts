@@ -1,4 +1,4 @@
-import { StorageError } from "../../errors/storage-error.ts";
+import { damagedTrail, StorageError } from "../../errors/storage-error.ts";
 
 /** What node-postgres tells of an error: SQLSTATE, or the operating system's code, and the server's details. */
 export interface DatabaseError {
@@ -17,6 +17,7 @@ export const ownStates = {
   routeTaken: "CS002",
   importRefused: "CS003",
   appendOnly: "CS004",
+  signingRefused: "CS005",
 } as const;
 
 /** Reads an unknown error as node-postgres'. */
@@ -95,6 +96,7 @@ export function toStorageError(error: unknown, label: string): StorageError {
       cause,
     );
   }
+  if (code === ownStates.signingRefused) return damagedTrail(message, error);
   if (code?.startsWith("22")) {
     return new StorageError(
       "VALIDATION",
