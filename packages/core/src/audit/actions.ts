@@ -100,7 +100,7 @@ export function rotationOf(oldKeyId: string, vkey: string) {
 /** A checkpoint that none of the trail's keys signed stood where the next one was to be. Verification finds it by itself. */
 export function foreignCheckpoint(size: number) {
   return {
-    action: "audit.checkpoint_foreign",
+    action: "audit.checkpoint_foreign" as const,
     target: { type: "audit_checkpoint", id: String(size) },
   };
 }
