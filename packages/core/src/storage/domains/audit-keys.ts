@@ -105,6 +105,9 @@ export async function ensureKey(
 /**
  * Puts a new key beside the one that signs, unless that was done already, and seals an entry that says so. Both sign until a checkpoint
  * of both is there.
+ *
+ * It takes no turn, so that no number of others that sign meanwhile can stop it: what they sign with the present key alone holds, and of two that put
+ * the next key there one fails and finds the other's.
  */
 export async function addSuccessor(
   context: HandleContext,
@@ -113,13 +116,11 @@ export async function addSuccessor(
   await runTransaction(
     context,
     async (unit) => {
-      const size = await readTurn(unit);
       const keys = await storedKeys(context, unit.call);
       // A key that can't be opened can't sign the checkpoint that hands over to the next one.
       const [present, ...others] = (await openKeys(context, keys)).map(({ key }) => key);
       if (present === undefined || others.length > 0) return;
       await holdKeys(unit, [present]);
-      takeTurn(unit, size);
       const vkey = await putNewKey(unit, keys.length + 1, present.verifier.name);
       unit.append(automaticEntry(context.actor, rotationOf(present.verifier.keyId, vkey)));
     },
@@ -131,8 +132,8 @@ export async function addSuccessor(
 export const turnRef: RecordRef = { table: "audit_anchors", key: ["trail"] };
 
 /**
- * The size of the newest checkpoint, 0 before the first. Whatever signs or changes keys reads it before it looks at anything else, and
- * writes it: so of two at the same moment one fails, and sees what the other did when it tries again.
+ * The size of the newest checkpoint, 0 before the first. Whatever signs, or makes the first key, reads it before it looks at anything else,
+ * and writes it: so of two at the same moment one fails, and sees what the other did when it tries again.
  */
 export async function readTurn(unit: UnitOfWork): Promise<number> {
   const record = await unit.read(turnRef);

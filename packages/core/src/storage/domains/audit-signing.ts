@@ -75,7 +75,7 @@ export async function signNow(
     throw new StorageError("NOT_FOUND", "The trail is empty: there is nothing to sign yet.");
   if ((await storedKeys(context, call)).length === 0) await ensureKey(context, log, options);
   for (let attempt = 1; ; attempt += 1) {
-    const { value } = await runTransaction(context, (unit) => signIn(unit), options);
+    const { value } = await runTransaction(context, (unit) => signIn(unit, size), options);
     if (value !== null) return value;
     if (attempt === foreignAttempts)
       throw damagedTrail(
@@ -128,11 +128,15 @@ async function lookBack(
 }
 
 /**
- * Signs what the trail holds, unless that is signed. A key that a newer one replaces signs along, and loses its private part.
+ * Signs what the trail holds, unless as much is signed as the caller has seen of it. A key that a newer one replaces signs along, and loses its
+ * private part.
  *
+ * So it ends however many others sign: who is met at the third attempt at the latest began after the caller's look, and has signed it all.
+ *
+ * @param seen - how many entries the checkpoint has to hold at least
  * @returns `null` where a checkpoint of others stood in its place: an entry was sealed that says so, and what is to be signed now is longer
  */
-async function signIn(unit: UnitOfWork): Promise<AuditCheckpoint | null> {
+async function signIn(unit: UnitOfWork, seen: number): Promise<AuditCheckpoint | null> {
   const { context, call } = unit;
   const signed = await readTurn(unit);
   const stored = await storedKeys(context, call);
@@ -143,7 +147,7 @@ async function signIn(unit: UnitOfWork): Promise<AuditCheckpoint | null> {
   const head = await context.backend.auditHead(context.orgId, call);
   const [newest, ...replaced] = open.toReversed();
   if (newest === undefined) throw damagedTrail("it has no key that signs");
-  if (last?.size === head.size && replaced.length === 0) return last;
+  if (last !== null && last.size >= seen && replaced.length === 0) return last;
   const origin = head.log ?? "";
   const root = await provenRoot(context, head, last, call);
   const note = signCheckpoint(
