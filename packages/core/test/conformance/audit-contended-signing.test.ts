@@ -4,6 +4,7 @@ import type { Backend } from "../../src/storage/backend.ts";
 import { auditDomain } from "../../src/storage/domains/audit.ts";
 import { contextOf } from "../../src/storage/domains/context.ts";
 import { describeEachBackend } from "../support/backends.ts";
+import { intercepted } from "../support/port.ts";
 
 /** A handle's trail, where somebody else appends and signs right before each of its own commits: it loses every race that there is. */
 function unlucky(storage: Storage, rival: Storage): Audit {
@@ -15,14 +16,7 @@ function unlucky(storage: Storage, rival: Storage): Audit {
     await rival.audit.append({ action: "test.rival" });
     return backend.commit(...args);
   };
-  const racing = new Proxy(backend, {
-    get(target, name) {
-      if (name === "commit") return commit;
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
-  return auditDomain({ ...context, backend: racing });
+  return auditDomain({ ...context, backend: intercepted(backend, { commit }) });
 }
 
 async function drained(content: AsyncIterable<Uint8Array>): Promise<number> {

@@ -29,3 +29,13 @@ export async function plant(
   const commit = { checks: [], writes: [put], appends: [] };
   await onPort(backend, (port) => port.commit(orgId, commit, { now: backend.clock.nowMs }));
 }
+
+/** A port, some of whose methods are others. */
+export function intercepted(port: Backend, methods: Partial<Backend>): Backend {
+  return new Proxy(port, {
+    get(target, name) {
+      const value: unknown = Reflect.get(methods, name) ?? Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}

@@ -41,19 +41,21 @@ export interface BundleSource {
  * are. One piece is held at a time.
  *
  * Details that are erased while the bundle is written are missing without an entry below the checkpoint that says so. The bundle then goes on
- * to a checkpoint over the entries that do.
+ * to a checkpoint over the entries that do. Where these erase details that were written before, their piece of `parts/` is written once more without
+ * them, and takes the first one's place when the tar is unpacked: so all of it is the trail as it was at that one checkpoint.
  */
 export async function* bundleFiles(source: BundleSource): AsyncGenerator<BundleFile> {
-  const sums: string[] = [];
+  const sums = new Map<string, string>();
   for await (const file of contentFiles(source)) {
-    sums.push(`${createHash("sha256").update(file.content).digest("hex")}  ${file.name}\n`);
+    sums.set(file.name, createHash("sha256").update(file.content).digest("hex"));
     yield file;
   }
-  yield fileOf(bundleNames.sums, sums.join(""));
+  const lines = [...sums].map(([name, sum]) => `${sum}  ${name}\n`);
+  yield fileOf(bundleNames.sums, lines.join(""));
 }
 
 async function* contentFiles(source: BundleSource): AsyncGenerator<BundleFile> {
-  const pieces = new Pieces();
+  const pieces = new Pieces(source.checkpoint.size);
   const checkpoint = yield* trailFiles(source, pieces);
   for (const key of await source.keys()) {
     yield fileOf(bundleNames.vkey(key.keyId), `${key.vkey}\n`);
@@ -86,11 +88,26 @@ async function* trailFiles(
     for await (const entries of source.entries(pieces.size, checkpoint.size))
       yield* piecesOf(entries, pieces);
     yield* pieces.take();
+    if (pieces.unexplained.size === 0) yield* partsAnew(source, pieces);
     if (pieces.unexplained.size === 0) return checkpoint;
     const later = await source.checkpointNow();
     // Nothing more was sealed: then parts are missing, and the bundle shows it.
     if (later.size <= checkpoint.size) return checkpoint;
     checkpoint = later;
+  }
+}
+
+/** Writes once more the parts of those pieces of which something was erased since. */
+async function* partsAnew(source: BundleSource, pieces: Pieces): AsyncGenerator<BundleFile> {
+  for (const [first, end] of pieces.takeStale()) {
+    const lines: Buffer[] = [];
+    for await (const entries of source.entries(first, end)) {
+      for (const entry of entries) {
+        lines.push(...partLines(entry));
+        pieces.explain(entry);
+      }
+    }
+    yield { name: bundleNames.parts(first), content: Buffer.concat(lines) };
   }
 }
 
@@ -110,28 +127,39 @@ class Pieces {
   size = 0;
   /** Parts that are gone, `seq/name`, as long as no entry says that they were erased. */
   readonly unexplained = new Set<string>();
+  readonly #pinned: number;
+  /** Parts that entries say were erased, `seq/name`. */
+  readonly #erased = new Set<string>();
+  /** The first entry of each piece that is written, in order; and of those whose parts aren't the present ones any more. */
+  readonly #written: number[] = [];
+  readonly #stale = new Set<number>();
   #first = 0;
   #leaves: Uint8Array[] = [];
   #parts: Uint8Array[] = [];
   #leafBytes = 0;
   #partBytes = 0;
 
+  /** @param pinned - what was erased by an entry before this one was gone when the first piece was read */
+  constructor(pinned: number) {
+    this.#pinned = pinned;
+  }
+
   get isFull(): boolean {
     return Math.max(this.#leafBytes, this.#partBytes) >= pieceBytes;
   }
 
   add(entry: BundleEntry): void {
-    const { seq, leaf, parts } = entry;
+    const { seq, leaf } = entry;
     this.#leaves.push(leaf, newline);
     this.#leafBytes += leaf.length + newline.length;
-    for (const part of parts) {
-      const line = Buffer.from(partLine(seq, part));
+    for (const line of partLines(entry)) {
       this.#parts.push(line);
       this.#partBytes += line.length;
     }
     this.head = leafHash(leaf);
     this.size = seq + 1;
-    this.#explain(entry);
+    this.explain(entry);
+    this.#erase(entry);
   }
 
   /** The files of the piece so far, if there is any; a new one begins. */
@@ -139,25 +167,50 @@ class Pieces {
     if (this.#leaves.length === 0) return;
     yield { name: bundleNames.entries(this.#first), content: Buffer.concat(this.#leaves) };
     yield { name: bundleNames.parts(this.#first), content: Buffer.concat(this.#parts) };
+    this.#written.push(this.#first);
     this.#first = this.size;
     [this.#leaves, this.#parts] = [[], []];
     [this.#leafBytes, this.#partBytes] = [0, 0];
   }
 
-  #explain({ seq, leaf, parts }: BundleEntry): void {
+  /** The pieces whose parts are to be written anew, from their first entry up to the next piece's. */
+  takeStale(): [first: number, end: number][] {
+    const firsts = [...this.#stale];
+    this.#stale.clear();
+    return firsts.map((first) => [
+      first,
+      this.#written[this.#written.indexOf(first) + 1] ?? this.size,
+    ]);
+  }
+
+  /** Takes note of what an entry lacks. What isn't an entry is found by whoever verifies the bundle. */
+  explain({ seq, leaf, parts }: BundleEntry): void {
+    for (const name of Object.keys(parseLeaf(Buffer.from(leaf))?.parts ?? {})) {
+      const id = `${seq}/${name}`;
+      if (!parts.some((part) => part.name === name) && !this.#erased.has(id))
+        this.unexplained.add(id);
+    }
+  }
+
+  /** Takes note of what an entry says was erased. */
+  #erase({ seq, leaf }: BundleEntry): void {
     const sealed = parseLeaf(Buffer.from(leaf));
-    // What isn't an entry is found by whoever verifies the bundle.
-    if (sealed === null) return;
-    for (const name of Object.keys(sealed.parts))
-      if (!parts.some((part) => part.name === name)) this.unexplained.add(`${seq}/${name}`);
-    const erased = erasedBy(sealed);
-    if (erased !== null) this.unexplained.delete(`${erased.seq}/${erased.part}`);
+    const erased = sealed && erasedBy(sealed);
+    if (erased === null) return;
+    const id = `${erased.seq}/${erased.part}`;
+    this.#erased.add(id);
+    if (this.unexplained.delete(id) || seq < this.#pinned) return;
+    const first = this.#written.findLast((written) => written <= erased.seq);
+    if (first !== undefined) this.#stale.add(first);
   }
 }
 
-/** A part as a line of `parts/`. The body is a JSON string, so that it comes back byte for byte. */
-function partLine(seq: number, { name, salt, body }: EntryPart): string {
-  return `${JSON.stringify({ seq, name, salt: Buffer.from(salt).toString("hex"), body })}\n`;
+/** An entry's parts as lines of `parts/`. The body is a JSON string, so that it comes back byte for byte. */
+function partLines({ seq, parts }: BundleEntry): Buffer[] {
+  return parts.map(({ name, salt, body }) => {
+    const line = { seq, name, salt: Buffer.from(salt).toString("hex"), body };
+    return Buffer.from(`${JSON.stringify(line)}\n`);
+  });
 }
 
 function fileOf(name: string, text: string): BundleFile {
