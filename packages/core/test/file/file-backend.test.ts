@@ -50,6 +50,8 @@ describe("file backend", () => {
     expect(await storedValue(copy, "acme", "a")).toBeUndefined();
     expect(await storedValue(copy, "acme", "b")).toBe(2);
     expect((await copy.auditHead("acme", now())).size).toBe(2);
+    expect((await copy.findAudit("acme", id(2), now()))?.seq).toBe(1);
+    expect(await copy.findAudit("acme", id(3), now())).toBeNull();
     await expect(
       copy.commit("acme", commitOf({ writes: [put("a", "x", 1)] }), now()),
     ).rejects.toMatchObject({

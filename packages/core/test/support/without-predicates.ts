@@ -3,8 +3,8 @@ import pg from "pg";
 import * as machinery from "../../src/storage/machinery.ts";
 import * as schema from "../../src/storage/schema.ts";
 
-/** What an organisation's own statements say of every table they read or change. */
-const predicate = /"?\w+"?\."?org_id"? = (\$\d+|current_setting\('codespar\.org_id'\))/g;
+/** What an organisation's own statements say of every table they read or change. COPY takes no parameters. */
+const predicate = /"?\w+"?\."?org_id"? = (\$\d+|current_setting\('codespar\.run_org'\))/g;
 
 const names = [...Object.values(schema), ...Object.values(machinery)]
   .filter((value) => value instanceof PgTable)

@@ -17,6 +17,8 @@ export interface AuditFilesMark {
   readonly partBytes: number;
 }
 
+type OnId = (id: string, seq: number) => void;
+
 /** An entry as it goes to the files. */
 export interface AuditLine {
   readonly id: string;
@@ -110,8 +112,12 @@ export class AuditFiles {
     this.#damage ??= damage;
   }
 
-  /** Finds where the entries are, calling `onId` with the id of each. */
-  async index(onId: (id: string, seq: number) => void): Promise<void> {
+  get writable(): boolean {
+    return this.#writable;
+  }
+
+  /** Finds where the entries are. @param onId - called with the id of each */
+  async index(onId?: OnId): Promise<void> {
     await this.#indexLog(onId);
     await this.parts.index(this.#entries);
     const edge = await this.leaves(leavesInFullTiles(this.#entries), this.#entries);
@@ -122,22 +128,18 @@ export class AuditFiles {
     );
   }
 
-  async #indexLog(onId: (id: string, seq: number) => void): Promise<void> {
+  /** Calls `onId` with the id of each entry. Needs no index. */
+  async ids(onId: OnId): Promise<void> {
+    await this.#eachEntry((seq, block, start, end) => onId(idOf(block, start, end), seq));
+  }
+
+  async #indexLog(onId: OnId | undefined): Promise<void> {
     this.#leafEnds.clear();
     if (this.#bytes === 0) return;
-    const bytes = this.#writable ? this.#bytes : await this.#log.size();
-    const reader = bytes === 0 ? null : await this.#log.reader(bytes);
-    let lines = 0;
-    if (reader !== null)
-      await eachBlock(reader, 0, (block, position) => {
-        eachLine(block, (start, end) => {
-          lines += 1;
-          // Read-only, the file may hold more than the snapshot vouches for.
-          if (lines > this.#entries) return;
-          onId(idOf(block, start, end), this.#leafEnds.length);
-          this.#leafEnds.push(position + end + 1);
-        });
-      });
+    const lines = await this.#eachEntry((seq, block, start, end, position) => {
+      onId?.(idOf(block, start, end), seq);
+      this.#leafEnds.push(position + end + 1);
+    });
     if (this.#writable ? lines !== this.#entries : lines < this.#entries) {
       const what = `it has ${lines} lines instead of ${this.#entries}`;
       const error = corruption(this.#log.path, 0, what);
@@ -146,6 +148,22 @@ export class AuditFiles {
       return;
     }
     this.#bytes = this.#leafEnds.at(this.#entries - 1);
+  }
+
+  /** @returns how many lines there are: read-only, more may be there than the snapshot vouches for */
+  async #eachEntry(
+    onEntry: (seq: number, block: Buffer, start: number, end: number, position: number) => void,
+  ): Promise<number> {
+    const bytes = this.#writable ? this.#bytes : await this.#log.size();
+    if (bytes === 0) return 0;
+    let lines = 0;
+    await eachBlock(await this.#log.reader(bytes), 0, (block, position) => {
+      eachLine(block, (start, end) => {
+        if (lines < this.#entries) onEntry(lines, block, start, end, position);
+        lines += 1;
+      });
+    });
+    return lines;
   }
 
   /** Writes entries behind the ones that are there. Not durable before {@link AuditFiles.sync}; once it failed it can be repeated. */

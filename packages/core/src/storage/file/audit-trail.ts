@@ -6,6 +6,7 @@ import type { AuditHead, AuditRow, Erasure, TreeTile } from "../backend.ts";
 import type { AuditFiles, AuditFilesMark, AuditLine } from "./audit-files.ts";
 import type { ErasedPart } from "./audit-parts.ts";
 import type { Damage } from "./failures.ts";
+import { IdIndex } from "./id-index.ts";
 import { OpenIntents } from "./open-intents.ts";
 import { checkSealed, parseLeaf } from "./sealed-elsewhere.ts";
 
@@ -43,7 +44,9 @@ export class AuditTrail {
   #stagedErasures: ErasedPart[] = [];
   /** Entries that aren't in the files yet. */
   readonly #tail: SealedEntry[] = [];
-  readonly #ids = new Map<string, number>();
+  /** Read-only, it is made when it is first needed: verification needs none. */
+  readonly #ids = new IdIndex();
+  #noting: Promise<void> | null = null;
   #indexing: Promise<void> | null = null;
   #indexed = false;
   /** What is being done with the files: one thing at a time. */
@@ -76,7 +79,7 @@ export class AuditTrail {
   /** Finds the entries in the files: once, when the trail is first used, since memory needs none of it. */
   index(): Promise<void> {
     this.#indexing ??= this.#files
-      .index((id, seq) => this.#ids.set(id, seq))
+      .index(this.#files.writable ? (id, seq) => this.#ids.set(id, seq) : undefined)
       .then(
         () => {
           for (const entry of this.#tail) this.#hold(entry);
@@ -88,6 +91,16 @@ export class AuditTrail {
         },
       );
     return this.#indexing;
+  }
+
+  #noteIds(): Promise<void> {
+    this.#noting ??= this.#files
+      .ids((id, seq) => this.#ids.set(id, seq))
+      .catch((error: unknown) => {
+        this.#noting = null;
+        throw error;
+      });
+    return this.#noting;
   }
 
   /** Takes an entry from the journal. `false` when one is missing before it. */
@@ -240,6 +253,7 @@ export class AuditTrail {
 
   async find(id: string): Promise<AuditRow | null> {
     await this.index();
+    if (!this.#files.writable) await this.#noteIds();
     const seq = this.#ids.get(id);
     return seq === undefined ? null : ((await this.rows(seq, seq + 1))[0] ?? null);
   }

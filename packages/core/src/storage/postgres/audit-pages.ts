@@ -26,9 +26,9 @@ const asWhole = [...asBare, asText, asInteger, asHex, asInteger, ...asTexts] as 
 const part = columns(["seq", "name", "salt", "body"]);
 const asPart = [asInteger, asText, asBytes, asText] as const;
 
-/** COPY takes no parameters, but settings of the transaction; the organisation is one already. */
-const bounds = sql`SELECT set_config('codespar.after', ${sql.placeholder("after")}, true), set_config('codespar.last', ${sql.placeholder("last")}, true)`;
-const within = sql`a.org_id = current_setting('codespar.org_id') AND a.seq > current_setting('codespar.after')::bigint AND a.seq <= current_setting('codespar.last')::bigint`;
+/** COPY takes no parameters: settings of the transaction stand for them. */
+const settings = sql`SELECT set_config('codespar.run_org', ${sql.placeholder("org")}, true), set_config('codespar.run_after', ${sql.placeholder("after")}, true), set_config('codespar.run_last', ${sql.placeholder("last")}, true)`;
+const within = sql`a.org_id = current_setting('codespar.run_org') AND a.seq > current_setting('codespar.run_after')::bigint AND a.seq <= current_setting('codespar.run_last')::bigint`;
 
 function copyOut(
   statements: Statements,
@@ -57,10 +57,10 @@ export interface Run {
  * Reads a run of the trail: entries and parts apart, each along its primary key and in binary. That is a third of what a search costs, which
  * looks every part up by itself.
  */
-export function readRun(statements: Statements, query: AuditQuery): Run {
+export function readRun(statements: Statements, org: string, query: AuditQuery): Run {
   const { after = -1, limit } = query;
-  const values = { after: String(after), last: String(after + limit) };
-  const named = statements.call("audit_run", () => bounds, values);
+  const values = { org, after: String(after), last: String(after + limit) };
+  const named = statements.call("audit_run", () => settings, values);
   const bySeq = sql`a.seq`;
   if (query.bare === true) {
     const entries = copyOut(statements, "audit_run_bare", bare, auditLog, bySeq);

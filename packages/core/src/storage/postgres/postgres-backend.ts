@@ -132,7 +132,7 @@ export class PostgresBackend implements Backend {
 
   async listAudit(orgId: string, query: AuditQuery, context: CallContext): Promise<AuditRow[]> {
     if (isRun(query)) {
-      const run = readRun(this.#statements, query);
+      const run = readRun(this.#statements, orgId, query);
       await this.#queries(orgId, context, run.calls);
       const rows = run.rows();
       if (rows !== null) return rows;
