@@ -142,11 +142,12 @@ describeAttacks("what is done while a handle is open", (scene) => {
     await using writing = createStorage("acme", options);
     await writing.audit.redact(100, "asked for");
     await writing.audit.redact(285, "asked for");
-    expect(await verifyAgain()).toMatchObject({
-      verdict: "unanchored",
-      redacted: 3,
-      firstFailure: null,
-    });
+    // On files, what is erased is overwritten a moment later.
+    for (let redacted = 0; redacted < 3; ) {
+      const again = await verifyAgain();
+      expect(again).toMatchObject({ verdict: "unanchored", firstFailure: null });
+      redacted = again.redacted;
+    }
   });
 
   test("an intent that gets its outcome behind the end is none that is missing", async () => {
