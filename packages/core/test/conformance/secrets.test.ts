@@ -162,7 +162,8 @@ describeEachBackend("secrets", onTargetsOfTheirOwn, (backend) => {
       `v2.${keyId}.${body}`,
       `${format}.000000000000.${body}`,
       "",
-      secret,
+      // Written in clear on purpose, so none that the run is searched for.
+      "as it was given",
       "..",
     ];
     for (const credentials of broken) {
