@@ -161,7 +161,9 @@ export async function holdKeys(unit: UnitOfWork, keys: readonly StoredKey[]): Pr
 
 async function putNewKey(unit: UnitOfWork, number: number, log: string): Promise<string> {
   const ref = generation(number);
-  await unit.read(ref);
+  const there = await unit.read(ref);
+  // Put there since the keys were listed: they are looked at again.
+  if (there !== null) throw new ExpectationFailed(ref, there.version);
   const seed = randomBytes(32);
   const vkey = formatVerifier(noteSigner(log, seed));
   const sealed = await sealSecrets(unit.context, ref, { seed: seed.toString("hex") });
