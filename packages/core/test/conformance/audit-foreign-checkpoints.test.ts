@@ -1,7 +1,5 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
 import { signCheckpoint } from "../../src/audit/checkpoint.ts";
 import { noteSigner } from "../../src/audit/signed-note.ts";
 import { keepCheckpoints, type Storage, unpackBundle, verifyBundle } from "../../src/index.ts";
@@ -74,8 +72,8 @@ describeEachBackend("a checkpoint that nobody signed", ownTarget, (backend) => {
       { retiredAt: expect.any(String) },
     ]);
     const { content } = await audit.export({ format: "bundle" });
-    const folder = await mkdtemp(join(tmpdir(), "codespar-foreign-"));
-    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const folder = await scratchFolder("foreign");
+    onTestFinished(() => removeScratch(folder));
     await unpackBundle(content, folder);
     expect(await verifyBundle(folder, { trustedKeys: [key.vkey] })).toMatchObject({
       verdict: "ok",

@@ -1,15 +1,15 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../tooling/postgres.ts";
-import { createStorage, KeyRing, migrate } from "../../src/index.ts";
+import { removeScratch, scratchFolder, testKey } from "../../../../tooling/secrets.ts";
+import { createStorage, migrate } from "../../src/index.ts";
 import { migrationsFolder } from "../../src/storage/postgres/migrations/journal.ts";
 import { makeVictim } from "../attacks/victim.ts";
 import { migratedDatabase, query, withClient } from "./support.ts";
 
-const encryptionKey = KeyRing.generate();
+const encryptionKey = testKey();
 
 let present: TestDatabase;
 let earlier: TestDatabase;
@@ -26,8 +26,8 @@ afterAll(async () => {
 
 /** The package's migrations, as they were before the last of them came. */
 async function firstMigrations(count: number): Promise<URL> {
-  const folder = await mkdtemp(join(tmpdir(), "codespar-migrations-"));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const folder = await scratchFolder("migrations");
+  onTestFinished(() => removeScratch(folder));
   await cp(fileURLToPath(migrationsFolder), folder, { recursive: true });
   const file = join(folder, "meta", "_journal.json");
   const journal = JSON.parse(await readFile(file, "utf8")) as { entries: unknown[] };
