@@ -95,6 +95,21 @@ describeEachBackend("an exported trail", (backend) => {
     expect(result).toMatchObject({ verdict: "ok", size, anchoredSize: size, redacted: 1 });
   });
 
+  test("has the keys that its own entries announce, and none that came while it was written", async () => {
+    const storage = backend.open();
+    await appendMany(storage, 2);
+    const exported = await storage.audit.export({ format: "bundle" });
+    const trustedKeys = await trusted(storage);
+    await storage.audit.rotateKey();
+    expect(await trusted(storage)).toHaveLength(2);
+    const folder = await unpacked(exported);
+    expect(await readdir(join(folder, "keys"))).toHaveLength(2);
+    expect(await verifyBundle(folder, { trustedKeys })).toMatchObject({ verdict: "ok" });
+    const after = await unpacked(await storage.audit.export({ format: "bundle" }));
+    expect(await readdir(join(after, "keys"))).toHaveLength(4);
+    expect(await verifyBundle(after, { trustedKeys })).toMatchObject({ verdict: "ok" });
+  });
+
   test("is older than a checkpoint that was kept since, which is no tampering", async () => {
     const storage = backend.open();
     await appendMany(storage, 3);

@@ -75,7 +75,7 @@ for note in checkpoints/*.txt; do
     openssl pkeyutl -verify -pubin -inkey "$key" -rawin -in "$work/text" -sigfile "$work/bytes" > "$work/said" && echo "$note"
   done
 done | sort -u > "$work/signed"
-ls checkpoints/*.txt | diff - "$work/signed" && echo "signatures: ok"
+printf '%s\\n' checkpoints/*.txt | sort -u | diff - "$work/signed" && echo "signatures: ok"
 jq -r .log "$work/entries" | sort -u > "$work/log"
 for note in checkpoints/*.txt; do sed -n 1p "$note"; done | sort -u | diff - "$work/log" && echo "log: ok"
 \`\`\`

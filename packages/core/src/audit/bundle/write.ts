@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { AuditCheckpoint, AuditKey } from "../../domain/audit-proofs.ts";
-import { erasedBy } from "../actions.ts";
+import { erasedBy, keyAnnouncedBy } from "../actions.ts";
 import type { EntryPart } from "../commitment.ts";
 import { genesisHash, leafHash } from "../leaf.ts";
 import { parseLeaf } from "../leaf-parse.ts";
@@ -58,6 +58,8 @@ async function* contentFiles(source: BundleSource): AsyncGenerator<BundleFile> {
   const pieces = new Pieces(source.checkpoint.size);
   const checkpoint = yield* trailFiles(source, pieces);
   for (const key of await source.keys()) {
+    // Announced behind the checkpoint, or by nobody: no key of the trail as this bundle has it.
+    if (!pieces.announced.has(key.vkey)) continue;
     yield fileOf(bundleNames.vkey(key.keyId), `${key.vkey}\n`);
     yield fileOf(bundleNames.pem(key.keyId), publicKeyPem(parseVerifier(key.vkey)));
   }
@@ -127,6 +129,8 @@ class Pieces {
   size = 0;
   /** Parts that are gone, `seq/name`, as long as no entry says that they were erased. */
   readonly unexplained = new Set<string>();
+  /** The keys (vkey) that entries announce. */
+  readonly announced = new Set<string>();
   readonly #pinned: number;
   /** Parts that entries say were erased, `seq/name`. */
   readonly #erased = new Set<string>();
@@ -159,7 +163,7 @@ class Pieces {
     this.head = leafHash(leaf);
     this.size = seq + 1;
     this.explain(entry);
-    this.#erase(entry);
+    this.#heed(entry);
   }
 
   /** The files of the piece so far, if there is any; a new one begins. */
@@ -192,9 +196,11 @@ class Pieces {
     }
   }
 
-  /** Takes note of what an entry says was erased. */
-  #erase({ seq, leaf }: BundleEntry): void {
+  /** Takes note of the key that an entry announces, and of what it says was erased. */
+  #heed({ seq, leaf }: BundleEntry): void {
     const sealed = parseLeaf(Buffer.from(leaf));
+    const vkey = sealed && keyAnnouncedBy(sealed);
+    if (vkey !== null) this.announced.add(vkey);
     const erased = sealed && erasedBy(sealed);
     if (erased === null) return;
     const id = `${erased.seq}/${erased.part}`;

@@ -40,7 +40,7 @@ export async function unpackBundle(
 /** The files of a bundle's folder. */
 export interface BundleFolder {
   /** The names that a bundle can have of the files that are there, sorted. */
-  readonly names: readonly string[];
+  readonly names: ReadonlySet<string>;
   /** A file's bytes; `null` for one that isn't there, or that is larger than any file of a bundle. */
   read(name: string): Promise<Buffer | null>;
 }
@@ -55,11 +55,12 @@ export async function openFolder(directory: string): Promise<BundleFolder> {
     .map((entry) => join(entry.parentPath, entry.name).slice(join(directory, "/").length))
     .filter((name) => bundleName.test(name))
     .sort();
+  const there = new Set(names);
   return {
-    names,
+    names: there,
     read: async (name) => {
       const path = join(directory, name);
-      if (!names.includes(name)) return null;
+      if (!there.has(name)) return null;
       return onDisk(path, async () =>
         (await lstat(path)).size > maxFileBytes ? null : await readFile(path),
       );

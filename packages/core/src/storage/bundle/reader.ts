@@ -169,7 +169,7 @@ export class BundleReader {
   }
 
   #named(start: string): string[] {
-    return this.#folder.names.filter((name) => name.startsWith(start));
+    return [...this.#folder.names].filter((name) => name.startsWith(start));
   }
 
   /** A file's bytes, held against its sum. */
@@ -194,7 +194,7 @@ export class BundleReader {
     }
     for (const name of this.#folder.names)
       if (name !== bundleNames.sums && !this.#sums.has(name)) this.#changed.add(name);
-    const gone = [...this.#sums.keys()].filter((name) => !this.#folder.names.includes(name));
+    const gone = [...this.#sums.keys()].filter((name) => !this.#folder.names.has(name));
     // Of the others more is told where they are missed.
     for (const name of gone.filter((each) => !/^(entries\/|parts\/|manifest)/.test(each)))
       this.#missing.add(`${name} is missing.`);
@@ -206,7 +206,7 @@ export class BundleReader {
     const manifest = manifestSchema.safeParse(parseJson(bytes ?? Buffer.from("")));
     if (manifest.success) {
       const { checkpoint } = manifest.data;
-      if (!this.#folder.names.includes(checkpoint))
+      if (!this.#folder.names.has(checkpoint))
         this.#missing.add(`${checkpoint} is missing, the checkpoint that the export is bound to.`);
       return manifest.data;
     }

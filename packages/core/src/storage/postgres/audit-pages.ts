@@ -5,7 +5,15 @@ import type { AuditPart, AuditQuery, AuditRow } from "../backend.ts";
 import { auditParts } from "../machinery.ts";
 import { auditLog } from "../schema.ts";
 import { projected, projectionFrom } from "./audit-sql.ts";
-import { asBytes, asHex, asInteger, asText, type CopiedRow, CopyOut } from "./copy-out.ts";
+import {
+  asBytes,
+  asHex,
+  asInstant,
+  asInteger,
+  asText,
+  type CopiedRow,
+  CopyOut,
+} from "./copy-out.ts";
 import type { Call } from "./pipeline.ts";
 import { column, list } from "./record-sql.ts";
 import type { Statements } from "./statements.ts";
@@ -22,7 +30,7 @@ const bare = columns(["seq", "leaf", "hash"]);
 const asBare = [asInteger, asBytes, asHex] as const;
 const whole = sql`${bare}, ${columns(["id", "sealed_at", "prev", "occurred_at", ...texts])}`;
 const asTexts = texts.map(() => asText);
-const asWhole = [...asBare, asText, asInteger, asHex, asInteger, ...asTexts] as const;
+const asWhole = [...asBare, asText, asInstant, asHex, asInstant, ...asTexts] as const;
 const part = columns(["seq", "name", "salt", "body"]);
 const asPart = [asInteger, asText, asBytes, asText] as const;
 
@@ -45,12 +53,8 @@ function copyOut(
 /** Statements that read a run of the trail. */
 export interface Run {
   readonly calls: readonly Call[];
-  /**
-   * The entries, once the calls are answered.
-   *
-   * @returns `null` when one is missing among them: then they are no page of what is there
-   */
-  rows(): AuditRow[] | null;
+  /** The entries, once the calls are answered: up to the first one that is missing. */
+  rows(): AuditRow[];
 }
 
 /**
@@ -65,17 +69,17 @@ export function readRun(statements: Statements, org: string, query: AuditQuery):
   if (query.bare === true) {
     const entries = copyOut(statements, "audit_run_bare", bare, auditLog, bySeq);
     const rows = () => entries.into.rows(asBare, (row) => rowOf(row, null, []));
-    return { calls: [named, entries], rows: () => unlessAnyIsMissing(rows(), after) };
+    return { calls: [named, entries], rows: () => unbroken(rows(), after) };
   }
   const entries = copyOut(statements, "audit_run_whole", whole, auditLog, bySeq);
   const parts = copyOut(statements, "audit_run_parts", part, auditParts, sql`a.seq, a.name`);
   const rows = () => wholeRows(entries.into, parts.into);
-  return { calls: [named, entries, parts], rows: () => unlessAnyIsMissing(rows(), after) };
+  return { calls: [named, entries, parts], rows: () => unbroken(rows(), after) };
 }
 
-function unlessAnyIsMissing(rows: AuditRow[], after: number): AuditRow[] | null {
-  const last = rows.at(-1);
-  return last !== undefined && last.seq !== after + rows.length ? null : rows;
+function unbroken(rows: AuditRow[], after: number): AuditRow[] {
+  const gap = rows.findIndex(({ seq }, i) => seq !== after + 1 + i);
+  return gap === -1 ? rows : rows.slice(0, gap);
 }
 
 function wholeRows(entries: CopyOut, parts: CopyOut): AuditRow[] {
@@ -87,8 +91,8 @@ function wholeRows(entries: CopyOut, parts: CopyOut): AuditRow[] {
     else others.push(made);
   });
   return entries.rows(asWhole, ([seq, leaf, hash, id, sealedAt, prev, occurredAt, ...rest]) => {
-    const sealed = instantOf(sealedAt, 6);
-    const projection = projectionFrom(id, sealed, prev, instantOf(occurredAt, 3), rest);
+    const occurred = toMilliseconds(occurredAt);
+    const projection = projectionFrom(id, sealedAt, prev, occurred, rest);
     return rowOf([seq, leaf, hash], projection, partsOf.get(seq) ?? []);
   });
 }
@@ -101,28 +105,7 @@ function rowOf(
   return { seq: seq ?? -1, leaf: leaf ?? Buffer.of(), hash: hash ?? "", parts, projection };
 }
 
-/** Seconds from the beginning of 1970 to that of 2000, which PostgreSQL counts from. */
-const epoch = 946_684_800;
-const million = 1_000_000;
-
-let second = Number.NaN;
-let shown = "";
-
-/**
- * Microseconds since 2000 as the leaf writes an instant. What is none, as `infinity`, comes through as the number.
- *
- * @param decimals - of the column, which has no more
- */
-function instantOf(micros: number | null, decimals: 3 | 6): string | null {
-  if (micros === null) return null;
-  const whole = Math.floor(micros / million);
-  // Entries that follow each other were mostly sealed in the same second.
-  if (whole !== second) {
-    const date = new Date((epoch + whole) * 1000);
-    if (Number.isNaN(date.getTime())) return String(micros);
-    second = whole;
-    shown = date.toISOString().slice(0, -"000Z".length);
-  }
-  const fraction = String(million + micros - whole * million);
-  return `${shown}${fraction.slice(1, 1 + decimals)}Z`;
+/** An instant of a column that has three decimals. */
+function toMilliseconds(instant: string | null): string | null {
+  return instant?.replace(/000Z$/, "Z") ?? null;
 }

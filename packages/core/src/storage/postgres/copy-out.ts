@@ -13,9 +13,34 @@ export const asText = (bytes: Buffer, start: number, end: number) =>
 export const asBytes = (bytes: Buffer, start: number, end: number) => bytes.subarray(start, end);
 export const asHex = (bytes: Buffer, start: number, end: number) =>
   bytes.toString("hex", start, end);
-/** A bigint, or the microseconds of an instant since 2000: exact up to 2 ** 53. */
+/** A bigint that is exact as a number: up to 2 ** 53. */
 export const asInteger = (bytes: Buffer, start: number) =>
   bytes.readInt32BE(start) * 2 ** 32 + bytes.readUInt32BE(start + 4);
+
+/** Seconds from the beginning of 1970 to that of 2000, which PostgreSQL counts from, in microseconds. */
+const epoch = 946_684_800;
+const million = 1_000_000;
+
+let second = Number.NaN;
+let shown = "";
+
+/** A timestamptz as ISO 8601 with six decimals. What no calendar has (`infinity`) comes through as the number. */
+export const asInstant = (bytes: Buffer, start: number): string => {
+  const number = asInteger(bytes, start);
+  // From the year 2285 on, microseconds take more than a number holds.
+  const isExact = Number.isSafeInteger(number);
+  const exact = isExact ? 0n : bytes.readBigInt64BE(start);
+  const whole = isExact ? Math.floor(number / million) : Number(exact / 1_000_000n);
+  const micros = isExact ? number - whole * million : Number(exact % 1_000_000n);
+  // Instants that follow each other are mostly of the same second.
+  if (whole !== second) {
+    const date = new Date((epoch + whole) * 1000);
+    if (Number.isNaN(date.getTime())) return String(number);
+    second = whole;
+    shown = date.toISOString().slice(0, -"000Z".length);
+  }
+  return `${shown}${String(million + micros).slice(1)}Z`;
+};
 
 /** `PGCOPY\n\xff\r\n\0`, and four bytes of flags. */
 const headBytes = 15;

@@ -131,14 +131,22 @@ export class PostgresBackend implements Backend {
   }
 
   async listAudit(orgId: string, query: AuditQuery, context: CallContext): Promise<AuditRow[]> {
-    if (isRun(query)) {
-      const run = readRun(this.#statements, orgId, query);
-      await this.#queries(orgId, context, run.calls);
-      const rows = run.rows();
-      if (rows !== null) return rows;
-    }
-    const call = listEntries(this.#statements, orgId, query);
-    return pageOf(await this.#query(orgId, context, call), query.order);
+    const run = isRun(query) ? await this.#run(orgId, query, context) : [];
+    if (run.length === query.limit) return run;
+    // A run ends where an entry was removed. What stands behind it is found by searching.
+    const rest = {
+      ...query,
+      after: run.at(-1)?.seq ?? query.after,
+      limit: query.limit - run.length,
+    };
+    const call = listEntries(this.#statements, orgId, rest);
+    return [...run, ...pageOf(await this.#query(orgId, context, call), query.order)];
+  }
+
+  async #run(orgId: string, query: AuditQuery, context: CallContext): Promise<AuditRow[]> {
+    const run = readRun(this.#statements, orgId, query);
+    await this.#queries(orgId, context, run.calls);
+    return run.rows();
   }
 
   async findAudit(orgId: string, id: string, context: CallContext): Promise<AuditRow | null> {
