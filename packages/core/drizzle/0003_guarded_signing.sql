@@ -192,7 +192,7 @@ DECLARE
 BEGIN
   SELECT h.log INTO v_log FROM codespar.audit_heads AS h WHERE h.org_id = NEW.org_id;
   SELECT a.seq + 1 INTO v_end FROM public.audit_log AS a WHERE a.org_id = NEW.org_id ORDER BY a.seq DESC LIMIT 1;
-  IF NEW.size !~ '^[0-9]{16}$' OR NEW.expires_at IS NOT NULL OR v_lines[1] IS DISTINCT FROM v_log OR v_lines[2] <> NEW.size::bigint::text
+  IF NEW.size !~ '^[0-9]{16}$' OR NEW.size = repeat('0', 16) OR NEW.expires_at IS NOT NULL OR v_lines[1] IS DISTINCT FROM v_log OR v_lines[2] <> NEW.size::bigint::text
       OR v_lines[4] <> '' OR cardinality(v_lines) NOT BETWEEN 6 AND 105 OR v_lines[cardinality(v_lines)] <> ''
       OR EXISTS (
         SELECT 1 FROM unnest(v_lines[5:cardinality(v_lines) - 1]) AS l(line)
@@ -210,7 +210,7 @@ BEGIN
       json_build_object('table', 'audit_checkpoints', 'key', json_build_array(NEW.size), 'version', v_version)));
   END IF;
   v_root := codespar.audit_root(NEW.org_id, NEW.size::bigint);
-  IF v_lines[3] <> encode(v_root, 'base64') THEN
+  IF v_lines[3] IS DISTINCT FROM encode(v_root, 'base64') THEN
     RAISE EXCEPTION 'its first % entries have another root than the checkpoint that was to be stored', NEW.size::bigint USING ERRCODE = 'CS005';
   END IF;
   RETURN NEW;
@@ -269,14 +269,13 @@ CREATE FUNCTION codespar.check_anchor() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   v_least text := repeat('0', 16);
-  v_newest text;
 BEGIN
   IF TG_OP = 'UPDATE' THEN
     v_least := CASE WHEN (NEW.org_id, NEW.anchor) = (OLD.org_id, OLD.anchor) THEN OLD.size END;
   END IF;
-  SELECT c.size INTO v_newest FROM codespar.audit_checkpoints AS c WHERE c.org_id = NEW.org_id ORDER BY c.size DESC LIMIT 1;
-  IF NEW.expires_at IS NOT NULL OR NEW.size !~ '^[0-9]{16}$' OR v_least IS NULL OR NEW.size < v_least
-      OR NEW.size > greatest(v_least, v_newest) THEN
+  IF NEW.expires_at IS NOT NULL OR NEW.size !~ '^[0-9]{16}$' OR v_least IS NULL OR NEW.size < v_least OR NEW.size > v_least AND NOT EXISTS (
+    SELECT 1 FROM codespar.audit_checkpoints AS c WHERE c.org_id = NEW.org_id AND c.size = NEW.size
+  ) THEN
     RAISE EXCEPTION 'its anchor % was to have taken %, which is no checkpoint of it', NEW.anchor, NEW.size USING ERRCODE = 'CS005';
   END IF;
   RETURN NULL;

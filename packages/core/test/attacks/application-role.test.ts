@@ -135,7 +135,8 @@ describe("the application's role", () => {
   });
 
   test("says of no anchor that it took what isn't there", async () => {
-    expect(await refusal(addAnchor, [sizeKey(271)])).toBe("CS005");
+    for (const size of [271, 200, 122])
+      expect(await refusal(addAnchor, [sizeKey(size)])).toBe("CS005");
     expect(await refusal(addAnchor, [sizeKey(270)])).toBe("nothing refused it");
   });
 
@@ -148,7 +149,9 @@ describe("the application's role", () => {
     const beyond = signCheckpoint({ origin: log(), size: 301, root: await rootOf(300) }, [own()]);
     const elsewhere = noteSigner("codespar/log/other", Buffer.alloc(32, 7));
     const foreign = { origin: elsewhere.name, size: 290, root: await rootOf(290) };
+    const empty = signCheckpoint({ origin: log(), size: 0, root: await rootOf(1) }, [own()]);
     for (const [under, text, code] of [
+      [sizeKey(0), empty, "CS005"],
       [next, beyond, "CS005"],
       [sizeKey(289), note, "CS005"],
       [size, wrongRoot, "CS005"],
