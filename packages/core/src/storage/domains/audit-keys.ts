@@ -121,7 +121,7 @@ export async function addSuccessor(
       const [present, ...others] = (await openKeys(context, keys)).map(({ key }) => key);
       if (present === undefined || others.length > 0) return;
       await holdKeys(unit, [present]);
-      const vkey = await putNewKey(unit, keys.length + 1, present.verifier.name);
+      const vkey = await putNewKey(unit, numberOf(keys) + 1, present.verifier.name);
       unit.append(automaticEntry(context.actor, rotationOf(present.verifier.keyId, vkey)));
     },
     options,
@@ -174,6 +174,11 @@ async function putNewKey(unit: UnitOfWork, number: number, log: string): Promise
 /** The nth key of a trail, from 1. */
 function generation(number: number): SealedRef {
   return { table: "audit_keys", key: [String(number).padStart(8, "0")] };
+}
+
+/** The number of the newest key. It may be more than there are: one that was none of the trail's own was removed. */
+function numberOf(keys: readonly StoredKey[]): number {
+  return Number(keys.at(-1)?.ref.key[0] ?? 0);
 }
 
 /** A key with its private part. */
