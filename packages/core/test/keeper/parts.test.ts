@@ -144,7 +144,7 @@ describe("deliveries", () => {
         },
         recovered: () => void told.push("recovered"),
       },
-      { firstMs: 1, longestMs: 2 },
+      { answerMs: 60_000, endMs: 60_000, firstMs: 1, longestMs: 2 },
     );
     deliveries.offer(deliveryOf("a", 1));
     await promise;
@@ -153,6 +153,51 @@ describe("deliveries", () => {
     expect(told[0]).toBe("failed a: down");
     expect(told.filter((line) => line === "recovered")).toHaveLength(1);
     expect(told.at(-1)).toBe("failed c: bad");
+  });
+
+  test("to an anchor that never answers are told of, tried one at a time, and not waited for at the end", async () => {
+    const { promise, resolve } = deferred<string>();
+    let tried = 0;
+    const anchor = {
+      id: "test",
+      label: "the test",
+      keep: () => {
+        tried += 1;
+        return new Promise<void>(() => undefined);
+      },
+    };
+    const deliveries = new Deliveries(
+      anchor,
+      {
+        delivered: async () => undefined,
+        failed: (_, error) => resolve((error as Error).message),
+        recovered: () => undefined,
+      },
+      { answerMs: 1, endMs: 50, firstMs: 1, longestMs: 1 },
+    );
+    deliveries.offer(deliveryOf("a", 1));
+    expect(await promise).toBe("no answer");
+    deliveries.offer(deliveryOf("b", 1));
+    await deliveries.close();
+    expect(tried).toBe(1);
+  });
+
+  test("in flight at the end are finished", async () => {
+    const { promise: answer, resolve: answers } = deferred<void>();
+    const kept: string[] = [];
+    const deliveries = new Deliveries(
+      { id: "test", label: "the test", keep: () => answer },
+      {
+        delivered: async ({ orgId }) => void kept.push(orgId),
+        failed: () => undefined,
+        recovered: () => undefined,
+      },
+    );
+    deliveries.offer(deliveryOf("a", 1));
+    const closed = deliveries.close();
+    answers();
+    await closed;
+    expect(kept).toEqual(["a"]);
   });
 });
 
@@ -197,6 +242,12 @@ describe("a folder", () => {
     const names = await readdir(folder);
     expect(names).toHaveLength(4);
     for (const name of names) expect(name).toMatch(/^[0-9a-f]{12}$/);
+  });
+
+  test("below one that takes none says so", async () => {
+    await expect(folderAnchor("/proc/none/below").keep(checkpointOf(1), signal)).rejects.toThrow(
+      /ENOENT|EACCES/,
+    );
   });
 
   test("that can't be written says so", async () => {

@@ -19,13 +19,18 @@ export interface DeliveryReports {
   recovered(): void;
 }
 
-/** Milliseconds before an anchor that failed is tried again: twice as long with each failure in a row, up to the longest. */
-export interface Pauses {
+/** How long an anchor is waited for, in milliseconds. */
+export interface Patience {
+  /** For the answer to one attempt. */
+  readonly answerMs: number;
+  /** For what is in flight at the end. */
+  readonly endMs: number;
+  /** Before one that failed is tried again: twice as long with each failure in a row, up to the longest. */
   readonly firstMs: number;
   readonly longestMs: number;
 }
 
-const ordinary: Pauses = { firstMs: 1000, longestMs: 60_000 };
+const ordinary: Patience = { answerMs: 10_000, endMs: 2000, firstMs: 1000, longestMs: 60_000 };
 
 /**
  * Hands checkpoints over to one anchor, one at a time. Only the newest of each trail waits, since it vouches for all before; one that
@@ -34,16 +39,16 @@ const ordinary: Pauses = { firstMs: 1000, longestMs: 60_000 };
 export class Deliveries {
   readonly #anchor: Anchor;
   readonly #reports: DeliveryReports;
-  readonly #pauses: Pauses;
+  readonly #patience: Patience;
   readonly #waiting = new Map<string, Delivery>();
   readonly #ending = new AbortController();
   #working: Promise<void> | null = null;
   #failures = 0;
 
-  constructor(anchor: Anchor, reports: DeliveryReports, pauses = ordinary) {
+  constructor(anchor: Anchor, reports: DeliveryReports, patience = ordinary) {
     this.#anchor = anchor;
     this.#reports = reports;
-    this.#pauses = pauses;
+    this.#patience = patience;
   }
 
   offer(delivery: Delivery): void {
@@ -54,17 +59,23 @@ export class Deliveries {
     this.#working ??= this.#work();
   }
 
-  /** Ends what is in flight. */
+  /** Ends what is in flight; what doesn't end is left. */
   async close(): Promise<void> {
     this.#ending.abort();
-    await this.#working;
+    const waited = new AbortController();
+    const { signal } = waited;
+    const overdue = sleep(this.#patience.endMs, undefined, { signal });
+    await Promise.race([this.#working, overdue]).finally(() => waited.abort());
   }
 
   async #work(): Promise<void> {
     const { signal } = this.#ending;
+    const { answerMs, firstMs, longestMs } = this.#patience;
     for (const delivery of this.#inTurn()) {
+      const overdue = AbortSignal.timeout(answerMs);
+      const kept = this.#anchor.keep(delivery.checkpoint, AbortSignal.any([signal, overdue]));
       try {
-        await this.#anchor.keep(delivery.checkpoint, signal);
+        await Promise.race([kept, abortOf(overdue)]);
         await this.#reports.delivered(delivery);
         if (this.#failures > 0) this.#reports.recovered();
         this.#failures = 0;
@@ -74,9 +85,10 @@ export class Deliveries {
         this.#reports.failed(delivery, error);
         // A newer one may have come meanwhile.
         this.offer(delivery);
-        const { firstMs, longestMs } = this.#pauses;
         const pauseMs = Math.min(firstMs * 2 ** (this.#failures - 1), longestMs);
         await sleep(pauseMs, undefined, { signal, ref: false }).catch(() => undefined);
+        // One that goes on nevertheless, as a call to a dead network drive does, is waited for: each beside it would hold another thread.
+        await kept.catch(() => undefined);
       }
     }
     this.#working = null;
@@ -90,4 +102,11 @@ export class Deliveries {
       yield next;
     }
   }
+}
+
+/** Rejects once the signal is aborted. */
+function abortOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(new Error("no answer")), { once: true });
+  });
 }

@@ -67,9 +67,19 @@ async function isKept(path: string, note: string): Promise<boolean> {
   );
 }
 
+/** Node's own `recursive` never returns where a folder is there and yet takes none, as `/proc` does. */
 async function makeFolder(folder: string): Promise<void> {
-  const made = await mkdir(folder, { recursive: true });
-  if (made !== undefined) await syncFolder(dirname(made));
+  try {
+    await mkdir(folder).catch(async (error: unknown) => {
+      if (!hasCode(error, "ENOENT")) throw error;
+      await makeFolder(dirname(folder));
+      await mkdir(folder);
+    });
+  } catch (error) {
+    if (hasCode(error, "EEXIST")) return;
+    throw error;
+  }
+  await syncFolder(dirname(folder));
 }
 
 async function writeDurably(path: string, text: string): Promise<void> {

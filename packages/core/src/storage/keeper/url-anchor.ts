@@ -3,9 +3,6 @@ import { invalid } from "../../errors/storage-error.ts";
 import type { Anchor } from "./anchor.ts";
 import { digestOf } from "./folder-anchor.ts";
 
-/** Milliseconds for one attempt. */
-const timeoutMs = 10_000;
-
 /**
  * Posts each checkpoint as plain text. Any 2xx says that it is kept. A name and password in the address go as basic authentication.
  *
@@ -25,13 +22,12 @@ export function urlAnchor(address: string): Anchor {
     // Paths and queries of such addresses are often secrets themselves.
     label: url.origin,
     async keep({ note }, signal) {
-      const patience = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
       const response = await fetch(url, {
         method: "POST",
         headers,
         body: note,
         redirect: "error",
-        signal: patience,
+        signal,
       });
       await response.body?.cancel();
       if (!response.ok) throw new Error(`${url.origin} answered ${response.status}`);
