@@ -41,14 +41,18 @@ export function readToken(token: unknown): TokenParts | null {
 /** Nothing hashes to it. */
 const nothing = Buffer.alloc(32);
 
+const hashForm = /^[0-9a-f]{64}$/i;
+
 /**
- * Whether a stored hash is this token's. Takes the same time whatever is stored, nothing (`null`) included.
+ * Whether a stored hash is this token's. Takes the same time whatever is stored, nothing (`null`) included. What can't be a hash, as by an
+ * import or somebody's SQL, is no token's.
  *
  * @param hash - SHA-256 of the token as lower-case hex: 256 random bits need no slower hash
  */
 export function isHashOf(hash: string | null, token: string): boolean {
-  const stored = hash === null ? nothing : Buffer.from(hash, "hex");
-  return timingSafeEqual(stored, digest(token)) && hash !== null;
+  const isHash = hash !== null && hashForm.test(hash);
+  const stored = isHash ? Buffer.from(hash, "hex") : nothing;
+  return timingSafeEqual(stored, digest(token)) && isHash;
 }
 
 function digest(token: string): Buffer {

@@ -97,6 +97,17 @@ test("whatever a token is, telling so takes one read, one hash and one compariso
   }
 });
 
+test.each(["zz", "", "ab", "0".repeat(66), `${"0".repeat(63)}g`, `x${"0".repeat(64)}`])(
+  "a stored hash that can't be one (%j) is no key's, and is compared like any other",
+  async (hash) => {
+    const { token } = newToken({ orgId: "acme", keyId: uuid(1) });
+    work.length = 0;
+    const storage = storageOf({ [`acme/${uuid(1)}`]: record(uuid(1), hash) });
+    expect(await authenticateApiKey(storage, token.reveal())).toBeNull();
+    expect(work).toEqual(["read", "hash sha256", "compare 32 with 32"]);
+  },
+);
+
 test("what has no token's form isn't looked for", async () => {
   const storage = storageOf({});
   for (const text of ["", "csk_", "x".repeat(1e6)])
