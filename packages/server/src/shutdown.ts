@@ -51,23 +51,31 @@ export function stopOnSignals(
   const stop = (signal: NodeJS.Signals) => {
     if (stoppingSince !== undefined) {
       if (performance.now() - stoppingSince < echoMs) return;
-      process.exit(signal === "SIGINT" ? 130 : 143);
+      leave(signal === "SIGINT" ? 130 : 143, signal);
     }
     stoppingSince = performance.now();
     say(`${signal}: finishing what is in flight; again to stop at once`);
     logger.info({ signal }, "stopping");
     close().then(
-      () => end(0),
+      () => end(0, signal),
       (error: unknown) => {
         logger.error({ err: error }, "stopping failed");
-        end(1);
+        end(1, signal);
       },
     );
   };
   process.on("SIGTERM", stop).on("SIGINT", stop);
 }
 
-function end(code: number): void {
+function end(code: number, signal: NodeJS.Signals): void {
   process.exitCode = code;
-  setTimeout(() => process.exit(), lingerMs).unref();
+  setTimeout(() => leave(code, signal), lingerMs).unref();
+}
+
+/** Node waits for calls to the file system before it exits; one to a dead network drive never returns, and then only the signal itself ends it. */
+function leave(code: number, signal: NodeJS.Signals): void {
+  if (!process.getActiveResourcesInfo().some((name) => name.startsWith("FSReq")))
+    process.exit(code);
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
 }
