@@ -9,6 +9,7 @@ import { defaultEventLimits, type EventLimits } from "./events/limits.ts";
 import { parseJsonBody, refuseEncoded } from "./http/json-body.ts";
 import { scopedStorage } from "./http/scope.ts";
 import { describeApi, documentRoute } from "./openapi.ts";
+import { type Check, holdUntilChecked } from "./plugins/checked.ts";
 import { letConnectionsGo } from "./plugins/closing.ts";
 import { answerBrokenRequest, answerErrors, sendProblem } from "./plugins/errors.ts";
 import { refuseOtherMethods } from "./plugins/method-not-allowed.ts";
@@ -40,6 +41,8 @@ import { version } from "./version.ts";
 export interface ServerOptions extends AccessOptions {
   /** Stays the caller's: closing the server doesn't close it. */
   readonly storage: Storage;
+  /** Whether the storage may be used: until it has passed, nothing is served of it. Default: it may. */
+  readonly check?: Check | undefined;
   /** A pino logger. Default: none. */
   readonly logger?: FastifyBaseLogger | undefined;
   /** Why what is stored may be lost in spite of what the backend says, with the remedy; health shows it. */
@@ -69,6 +72,7 @@ const maxParamLength = 32 * 1024;
 export async function buildServer(options: ServerOptions): Promise<App> {
   const {
     storage,
+    check,
     logger,
     durabilityWarning,
     checkpoints,
@@ -111,6 +115,7 @@ export async function buildServer(options: ServerOptions): Promise<App> {
   refuseMalformed(app);
   await openToOrigins(app, options.corsOrigins ?? []);
   requireDeclarations(app);
+  if (check !== undefined) holdUntilChecked(app, check);
   const storageOf = scopedStorage(storage);
   const requireScopes = await guard(app, storage, storageOf, options);
   answerErrors(app);
@@ -118,7 +123,7 @@ export async function buildServer(options: ServerOptions): Promise<App> {
   await describeApi(app, version);
   const refuseOthers = refuseOtherMethods(app);
 
-  const readHealth = healthReporter({ storage, version, durabilityWarning, checkpoints });
+  const readHealth = healthReporter({ storage, check, version, durabilityWarning, checkpoints });
   healthRoutes(app, readHealth);
   memoryRoutes(app, storageOf);
   memoryBatchRoute(app, storageOf);

@@ -7,17 +7,19 @@ import {
   publishServer,
   Secret,
   type Storage,
-  StorageError,
+  type StorageError,
   storageTarget,
 } from "@codespar/core";
-import { destination, type Logger, pino } from "pino";
+import { destination, pino } from "pino";
 import { buildServer } from "./app.ts";
 import type { App } from "./app-types.ts";
 import { accessNote, durabilityWarning, moveHint, storageLine, troubleNote } from "./banner.ts";
 import { startCheckpoints } from "./checkpoints.ts";
 import { readConfig, type ServerConfig } from "./config.ts";
+import { deferred } from "./deferred.ts";
 import { listen } from "./listen.ts";
 import { closeWithin, stopOnSignals } from "./shutdown.ts";
+import { StorageCheck } from "./storage-check.ts";
 
 /** What can be said at the start besides the environment. */
 export interface StartOptions {
@@ -32,6 +34,11 @@ export interface StartOptions {
 /** A server that is listening. */
 export interface RunningServer {
   readonly url: string;
+  /**
+   * Resolves once the server has been closed. Rejects with a StorageError when a storage that couldn't be reached at the start turns out to
+   * be one that this server must not use, such as `KEY_MISMATCH`; the server is closed then.
+   */
+  readonly ended: Promise<void>;
   /** Finishes what is in flight, at most ten seconds long, then lets go of port and storage. Idempotent. */
   close(): Promise<void>;
 }
@@ -44,6 +51,7 @@ const logTarget = { dest: 1, sync: false, minLength: 8192, periodicFlush: 100 } 
  * says where data goes and where it listens.
  *
  * A database that can't be reached, or lacks migrations, doesn't keep it from starting: it says so, and `/health` does until it is well.
+ * Until the storage is known to be the right one, with the right key, nothing is served of it and nothing is written to it.
  *
  * @throws ServerStartError for an unusable variable or a port that is taken
  * @throws StorageError `VALIDATION` for an unusable `DATABASE_URL`; `STORAGE_LOCKED`, `CORRUPTION`, `KEY_MISMATCH`, `SCHEMA_DRIFT`,
@@ -65,8 +73,10 @@ export async function startServer(options: StartOptions = {}): Promise<RunningSe
   const { adminKey, corsOrigins, rateLimits, trustedProxies } = config;
   const commandLineToken = new Secret(randomBytes(32).toString("base64url"));
   let keeper: CheckpointKeeper | undefined;
+  const check = new StorageCheck(storage, logger);
   const app = await buildServer({
     storage,
+    check,
     checkpoints: () => keeper?.status(),
     logger,
     durabilityWarning: warning,
@@ -76,14 +86,26 @@ export async function startServer(options: StartOptions = {}): Promise<RunningSe
     rateLimits,
     trustedProxies,
   });
-  const close = closeWithin(app, logger, async () => {
+  const end = deferred();
+  const closeAll = closeWithin(app, logger, async () => {
+    check.stop();
     await keeper?.close();
     await storage.close();
   });
-  const opening = open(app, storage, config, { logger, commandLineToken }).then((opened) => {
-    keeper = startCheckpoints(storage, config, logger);
-    return opened;
-  });
+  const close = async () => {
+    await closeAll();
+    end.resolve();
+  };
+  check.settled.then(
+    () => {
+      keeper = startCheckpoints(storage, config, logger);
+    },
+    async (error: unknown) => {
+      await closeAll().catch(() => undefined);
+      end.reject(error);
+    },
+  );
+  const opening = open(app, storage, config, { check, commandLineToken });
   // Before its first answer: whoever sees it healthy may stop it at once. Stopping waits until it stands.
   if (options.signals !== false) stopOnSignals(() => opening.then(close, close), logger, say);
   try {
@@ -92,10 +114,13 @@ export async function startServer(options: StartOptions = {}): Promise<RunningSe
     log.flushSync();
     say(`CodeSpar is listening on ${url}`);
     if (isOpen !== null) say(accessNote(config.host, isOpen));
-    if (trouble !== null) say(troubleNote(trouble));
+    if (trouble !== null) {
+      logger.warn({ code: trouble.code, reason: trouble.message }, "the storage can't be used yet");
+      say(troubleNote(trouble));
+    }
     const hint = moveHint(target, config.filesDirectory);
     if (hint !== undefined) say(hint);
-    return { url, close };
+    return { url, ended: end.promise, close };
   } catch (error) {
     await close();
     throw error;
@@ -110,19 +135,16 @@ async function migrateNow(databaseUrl: string, say: (line: string) => void): Pro
   if (applied.length > 0) say(`migrated: ${applied.length} applied, ${total} in all`);
 }
 
-/** The port first: a server that runs already is told by it, before waiting for the lock that it holds. */
+/** The port first: a server that runs already is told by it, before waiting for the lock that it holds. Nothing is served before the check. */
 async function open(
   app: App,
   storage: Storage,
   config: ServerConfig,
-  { logger, commandLineToken }: { readonly logger: Logger; readonly commandLineToken: Secret },
+  { check, commandLineToken }: { readonly check: StorageCheck; readonly commandLineToken: Secret },
 ): Promise<Opened> {
   const url = await listen(app, config);
-  const trouble = await troubleWith(storage, logger);
-  if (trouble !== null) {
-    logger.warn({ code: trouble.code, reason: trouble.message }, "the storage can't be used yet");
-    return { url, trouble, isOpen: null };
-  }
+  const trouble = await check.run();
+  if (trouble !== null) return { url, trouble, isOpen: null };
   const isOpen = config.adminKey === null && !(await hasApiKeys(storage));
   // From here on the command line comes to us instead of meeting the lock.
   await publishServer({ url, token: commandLineToken });
@@ -134,35 +156,4 @@ interface Opened {
   readonly trouble: StorageError | null;
   /** Whether requests of this machine need no key; `null` when the storage can't tell yet. */
   readonly isOpen: boolean | null;
-}
-
-/** What another try can't cure, besides whatever is wrong with files. */
-const fatalCodes = new Set([
-  "STORAGE_LOCKED",
-  "CORRUPTION",
-  "KEY_MISMATCH",
-  "SCHEMA_DRIFT",
-  "VALIDATION",
-  "UNSUPPORTED",
-]);
-
-/** Why the storage can't be used yet, or `null`. @throws StorageError when waiting won't help */
-async function troubleWith(storage: Storage, logger: Logger): Promise<StorageError | null> {
-  try {
-    await storage.audit.list({ limit: 1 });
-  } catch (error) {
-    if (!StorageError.is(error) || storage.backend === "file" || fatalCodes.has(error.code))
-      throw error;
-    return error;
-  }
-  const { code, reason, encryption, warnings } = await storage.health({ timeoutMs: 30_000 });
-  if (code === "MOVE_UNFINISHED") throw new StorageError(code, reason ?? "");
-  if (encryption === "mismatch") {
-    throw new StorageError(
-      "KEY_MISMATCH",
-      "CODESPAR_ENCRYPTION_KEY is not the key that seals what is stored. Set that key: codespar secrets status names it.",
-    );
-  }
-  if (warnings.length > 0) logger.warn({ warnings }, "the storage can be used, with warnings");
-  return null;
 }

@@ -27,18 +27,19 @@ const timeoutMs = 5_000;
 
 async function showHealth(flags: { url?: string }, command: Command): Promise<void> {
   const context = contextOf(command);
-  const health =
+  const health = withKey(
     flags.url === undefined
       ? await withStore(context, "read", healthWithRead)
       : await throughServer({ url: checkUrl("--url", flags.url) }, (store) =>
           store.health({ timeoutMs }),
-        );
+        ),
+  );
   const { ok, code, reason, ...storage } = health;
   const status = ok ? "ok" : "unavailable";
   await print(context.json ? jsonText({ status, code, reason, storage }) : summary(health));
   if (ok) return;
   throw new CommandFailure(
-    code === "CORRUPTION" ? exitCodes.integrity : exitCodes.unavailable,
+    code === "CORRUPTION" || code === "KEY_MISMATCH" ? exitCodeOf[code] : exitCodes.unavailable,
     reason ?? "The storage can't be used. Look at the server's log.",
   );
 }
@@ -55,6 +56,14 @@ async function healthWithRead(store: Store): Promise<Health> {
     if (!StorageError.is(error) || exitCodeOf[error.code] === exitCodes.usage) throw error;
     return { ...health, ok: false, durable: null, code: error.code, reason: error.message };
   }
+}
+
+/** With another key than the one that sealed what is stored no server starts, so such a storage can't be used. */
+function withKey(health: Health): Health {
+  if (!health.ok || health.encryption !== "mismatch") return health;
+  const reason =
+    "CODESPAR_ENCRYPTION_KEY is not the key that seals what is stored. Set that key: codespar secrets status names it.";
+  return { ...health, ok: false, code: "KEY_MISMATCH", reason };
 }
 
 const secretsText = {

@@ -33,7 +33,8 @@ async function start(config: StartFlags): Promise<void> {
   // Only this command pays for loading the server.
   const { ServerStartError, startServer } = await import("@codespar/server");
   try {
-    await startServer({ config });
+    const { ended } = await startServer({ config });
+    await ended;
   } catch (error) {
     throw error instanceof ServerStartError && error.configuration ? usage(error.message) : error;
   }

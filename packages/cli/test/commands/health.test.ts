@@ -5,6 +5,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { createStorage } from "@codespar/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { testKey, testSecret } from "../../../../tooling/secrets.ts";
 import { cliInNewFolder, runHere } from "../support/run-cli.ts";
 import { eachWay, type Place, startServer } from "../support/storages.ts";
 
@@ -98,6 +99,24 @@ describe("health", () => {
     const { code: expected } = await runHere(["memory", "get", "a", "k"], env);
     expect(expected).toBe(code);
     expect(await runHere(["health", "--org", "other"], env)).toMatchObject({ code: 0 });
+  });
+
+  it("with a wrong key isn't well, with the status of every command that meets it", async () => {
+    await using cli = await cliInNewFolder();
+    const directory = join(cli.folder, ".codespar");
+    {
+      await using storage = createStorage("default", { directory, encryptionKey: testKey() });
+      await storage.channelConfigs.set("sentry", { credentials: { token: testSecret() } });
+    }
+    const env = {
+      DATABASE_URL: undefined,
+      CODESPAR_STORAGE_DIR: directory,
+      CODESPAR_ENCRYPTION_KEY: testKey(),
+    };
+    const { code, stdout, stderr } = await runHere(["health", "--json"], env);
+    expect(code).toBe(2);
+    expect(JSON.parse(stdout)).toMatchObject({ status: "unavailable", code: "KEY_MISMATCH" });
+    expect(stderr).toContain("is not the key");
   });
 
   it("--url asks the server that is named, and knows what isn't one", async () => {

@@ -2,6 +2,7 @@ import type { Health, KeeperStatus, Storage } from "@codespar/core";
 import { z } from "zod";
 import type { App } from "../app-types.ts";
 import { publicResponses } from "../http/responses.ts";
+import type { Check } from "../plugins/checked.ts";
 
 const migrations = z.object({ applied: z.int(), pending: z.int() });
 
@@ -61,6 +62,8 @@ export type HealthReport = z.output<typeof report>;
 /** What the health routes and the page at `/` need. */
 export interface HealthSource {
   readonly storage: Storage;
+  /** Until it has passed the storage isn't well, whatever it says of itself. */
+  readonly check: Check | undefined;
   readonly version: string;
   /** What makes the storage less than durable besides the backend's own view, with its remedy. */
   readonly durabilityWarning: string | undefined;
@@ -79,10 +82,20 @@ export function healthReporter(source: HealthSource): () => Promise<HealthReport
     pending ??= source.storage.health({ timeoutMs }).finally(() => {
       pending = undefined;
     });
-    const health = await pending;
+    const health = withCheck(await pending, source.check);
     const uptimeSeconds = Number((process.hrtime.bigint() - startedAt) / 1_000_000n) / 1000;
     return reportOf(health, source, uptimeSeconds);
   };
+}
+
+/** That it is still to be checked, which begins here where it hasn't: whoever waits for it asks again. */
+function withCheck(health: Health, check: Check | undefined): Health {
+  if (!health.ok || check === undefined || check.hasPassed) return health;
+  // What it comes to is the server's own matter: see `StorageCheck.settled`.
+  check.run().catch(() => undefined);
+  const reason =
+    "The storage has just been reached, and is checked before anything of it is served. Ask again.";
+  return { ...health, ok: false, code: "UNAVAILABLE", reason };
 }
 
 function reportOf(health: Health, source: HealthSource, uptimeSeconds: number): HealthReport {

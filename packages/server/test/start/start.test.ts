@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { createStorage, moveStorage, StorageError, serverHolding } from "@codespar/core";
+import { createStorage, migrate, moveStorage, StorageError, serverHolding } from "@codespar/core";
 import {
   type RunningServer,
   ServerStartError,
@@ -10,9 +10,11 @@ import {
 } from "@codespar/server";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { createTestDatabase, freePort } from "../../../../tooling/postgres.ts";
-import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
+import { removeScratch, scratchFolder, testKey, testSecret } from "../../../../tooling/secrets.ts";
 import { migratedTemplate } from "../support/backends.ts";
 import { healthOnce } from "../support/expect.ts";
+import { send } from "../support/http.ts";
+import { startProxy } from "../support/proxy.ts";
 
 let folder = "";
 let said: string[] = [];
@@ -138,6 +140,85 @@ it("refuses a storage that a move hasn't completed, and names the move", async (
     await close();
   }
 });
+
+/** Asks all the time, from before the port is open until the server has gone, and returns the statuses that were answered. */
+async function hammer(origin: string, gone: Promise<unknown>): Promise<number[]> {
+  const statuses: number[] = [];
+  let isGone = false;
+  const write = { method: "PUT", path: "/api/agents/a/memory/k", body: { value: 1 } } as const;
+  const asking = (async () => {
+    while (!isGone) {
+      for (const call of [write, { path: "/health" }, { path: "/readyz" }]) {
+        const answer = await send(origin, call).catch(() => null);
+        if (answer !== null) statuses.push(answer.status);
+      }
+      await new Promise(setImmediate);
+    }
+  })();
+  await gone.catch(() => undefined);
+  isGone = true;
+  await asking;
+  return statuses;
+}
+
+it.each(["files", "postgres"])(
+  "with a wrong key refuses %s, and has served and written nothing",
+  async (kind) => {
+    await using database = await createTestDatabase({ template: migratedTemplate });
+    if (kind === "postgres") vi.stubEnv("DATABASE_URL", database.url);
+    const target =
+      kind === "files" ? { directory: join(folder, "files") } : { databaseUrl: database.url };
+    const encryptionKey = testKey();
+    {
+      await using storage = createStorage(undefined, { ...target, encryptionKey });
+      await storage.channelConfigs.set("sentry", { credentials: { token: testSecret() } });
+    }
+    vi.stubEnv("CODESPAR_ENCRYPTION_KEY", testKey());
+    const port = await freePort();
+    const starting = start({ port });
+    const statuses = await hammer(`http://localhost:${port}`, starting);
+    await expect(starting).rejects.toMatchObject({ code: "KEY_MISMATCH" });
+    expect(statuses.filter((status) => status !== 503)).toEqual([]);
+    await using storage = createStorage(undefined, { ...target, encryptionKey });
+    expect(await storage.memory.get("a", "k")).toBeNull();
+    expect((await storage.audit.list()).items.map(({ action }) => action)).not.toContain(
+      "audit.key_created",
+    );
+  },
+);
+
+it.each(["right", "wrong"])(
+  "with the %s key checks a database once it gets usable, before it serves anything of it",
+  async (which) => {
+    await using source = await createTestDatabase();
+    await using proxy = await startProxy(new URL(source.url));
+    const through = new URL(source.url);
+    through.hostname = "127.0.0.1";
+    through.port = String(proxy.port);
+    proxy.refuse(true);
+    vi.stubEnv("DATABASE_URL", through.href);
+    const encryptionKey = testKey();
+    vi.stubEnv("CODESPAR_ENCRYPTION_KEY", which === "right" ? encryptionKey : testKey());
+    const server = await start();
+    await healthOnce(server.url, { status: "unavailable" });
+    const write = { method: "PUT", path: "/api/agents/a/memory/k", body: { value: 1 } } as const;
+    expect((await send(server.url, write)).status).toBe(503);
+    expect((await send(server.url, { path: "/readyz" })).status).toBe(503);
+    await migrate({ databaseUrl: source.url });
+    await using storage = createStorage(undefined, { databaseUrl: source.url, encryptionKey });
+    await storage.channelConfigs.set("sentry", { credentials: { token: testSecret() } });
+    proxy.refuse(false);
+    if (which === "right") {
+      await expect.poll(async () => (await send(server.url, write)).status).toBe(201);
+      await healthOnce(server.url, { status: "ok" });
+      return;
+    }
+    const statuses = await hammer(server.url, server.ended);
+    await expect(server.ended).rejects.toMatchObject({ code: "KEY_MISMATCH" });
+    expect(statuses.filter((status) => status !== 503)).toEqual([]);
+    expect(await storage.memory.get("a", "k")).toBeNull();
+  },
+);
 
 it("migrates at the start where it is told to", async () => {
   await using database = await createTestDatabase();
