@@ -89,7 +89,7 @@ async function fill(url: string, trails: Readonly<Record<string, number>>): Prom
   }
 }
 
-const leaf = `{"action":"deploy.started","actor":{"id":"actor","type":"agent"},"id":"%1$s","log":"log","outcome":"success","prev":"","seq":%1$s,"ts":"2026-01-01T00:00:00.000000Z","v":1}`;
+const leaf = `{"action":"deploy.started","actor":{"id":"actor","type":"agent"},"id":"%1$s","log":"log","outcome":"success","parts":{},"prev":"","seq":%1$s,"ts":"2026-01-01T00:00:00.000000Z","v":1}`;
 
 const insertion = `
   INSERT INTO audit_log (org_id, seq, id, sealed_at, prev, hash, leaf, actor_type, actor_id, action, outcome, agent_id, project, risk)

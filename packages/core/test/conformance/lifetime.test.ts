@@ -56,14 +56,19 @@ describeEachBackend("a script that never calls close()", { otherProcesses: true 
   });
 
   async function run(body: string): Promise<{ stdout: string; lingered: number }> {
-    const { clock: _, ...options } = backend.options();
+    const { clock: _, encryptionKey, ...options } = backend.options();
     const script = `
       import { createStorage } from ${JSON.stringify(built)};
-      const storage = createStorage(${JSON.stringify(backend.orgId)}, ${JSON.stringify(options)});
+      const storage = createStorage(${JSON.stringify(backend.orgId)}, {
+        ...${JSON.stringify(options)},
+        encryptionKey: process.env.KEY || undefined,
+      });
       ${body}
       globalThis.finished = Date.now();`;
     const child = promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], {
       timeout: 60_000,
+      // Everybody sees a command line.
+      env: { ...process.env, KEY: encryptionKey ?? "" },
     });
     let printedAt = Date.now();
     child.child.stdout?.on("data", () => {
