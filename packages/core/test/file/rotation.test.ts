@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { testKey, testSecret } from "../../../../tooling/secrets.ts";
@@ -29,7 +29,7 @@ const tokenOf = async ({ channelConfigs }: Storage, name: string) =>
   (await channelConfigs.getCredentials(name))?.["token"]?.reveal();
 
 describe("the key that a folder keeps", () => {
-  it("is replaced by a new one, and gone in the end", async () => {
+  it("is replaced by a new one, and kept beside it for backups", async () => {
     const directory = await temporaryFolder();
     const storage = open(directory);
     await storage.channelConfigs.set("sentry", { credentials: { token: testSecret() } });
@@ -46,6 +46,9 @@ describe("the key that a folder keeps", () => {
     });
     expect(after).not.toContain(before);
     expect(KeyRing.parse(after).keyIds).toHaveLength(1);
+    const retired = join(directory, "keys", `retired-${KeyRing.parse(before).activeKeyId}.key`);
+    expect((await readFile(retired, "utf8")).trim()).toBe(before);
+    expect((await stat(retired)).mode & 0o777).toBe(0o600);
     expect(await tokenOf(storage, "sentry")).toBe(testSecret());
     // And once more, in the same process.
     await secrets.rotate();

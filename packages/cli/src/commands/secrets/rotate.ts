@@ -46,7 +46,7 @@ function summary({ activeKey, resealed, remaining }: RotationReport): string {
 function nextStep({ activeKey }: RotationReport, { source, keys }: SecretsStatus): string | null {
   if (activeKey === null) return null;
   if (source === "folder")
-    return "The key in keys/encryption.key is a new one: keep a copy of it. Backups made until now need the earlier one.";
+    return "The key in keys/encryption.key is a new one: keep a copy of it. Backups and archives made until now need the earlier one, kept in keys/retired-ID.key: delete that once they are gone.";
   return keys.length > 1
     ? "The earlier keys can go from CODESPAR_ENCRYPTION_KEY now, on every server. Backups made until now need them."
     : "There is only one key. To begin with a new one, put it first: CODESPAR_ENCRYPTION_KEY=NEW,OLD";

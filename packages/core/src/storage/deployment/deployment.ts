@@ -26,7 +26,7 @@ export interface DeploymentSecrets {
    * organisation's trail gets an entry `secrets.rotated` in the same step. Broken off, the same call goes on.
    *
    * Where keys are configured, put the new one first (`CODESPAR_ENCRYPTION_KEY=NEW,OLD`) before, and remove the old one after. A key that is
-   * kept beside the files is replaced by a new one, and gone in the end.
+   * kept beside the files is replaced by a new one by each call, and kept in `keys/retired-ID.key` in the end.
    *
    * @throws StorageError `KEY_MISMATCH` when something is sealed with a key that isn't set; `DECRYPTION_FAILED` when a record doesn't open: then
    * nothing of it changes; `CONFLICT` when some process goes on sealing with an earlier key; `ENCRYPTION_KEY_MISSING`, `UNSUPPORTED`, `ABORTED`

@@ -67,12 +67,16 @@ export async function putNewKeyFirst(options: KeyStoreOptions): Promise<KeyRing>
   return KeyRing.parse(keys);
 }
 
-/** Keeps only the first key of the folder's list. */
+/** Keeps only the first key in the folder's list; each earlier one goes to a file of its own, since backups and archives made so far need it. */
 export async function keepFirstKey(options: KeyStoreOptions): Promise<void> {
   const folder = keysFolder(options);
   const [first, ...earlier] =
     (await readText(options.fs, `${folder}/${names.key}`))?.split(",") ?? [];
   if (first === undefined || earlier.length === 0) return;
+  for (const key of earlier.map((text) => text.trim())) {
+    const retired = `retired-${KeyRing.parse(key).activeKeyId}.key`;
+    await writeDurably(options.fs, folder, retired, `${key}\n`);
+  }
   await writeDurably(options.fs, folder, names.key, `${first.trim()}\n`);
 }
 
