@@ -105,7 +105,9 @@ async function troubleWith(storage: Storage, logger: Logger): Promise<StorageErr
   if (encryption === "mismatch") {
     throw new StorageError(
       "KEY_MISMATCH",
-      "CODESPAR_ENCRYPTION_KEY is not the key that seals what is stored. Set that key: codespar secrets status names it.",
+      storage.backend === "file"
+        ? "CODESPAR_ENCRYPTION_KEY, or without it keys/encryption.key, is not the key that seals what is stored, or is damaged. Restore that key: codespar secrets status names it."
+        : "CODESPAR_ENCRYPTION_KEY is not the key that seals what is stored. Set that key: codespar secrets status names it.",
     );
   }
   if (warnings.length > 0) logger.warn({ warnings }, "the storage can be used, with warnings");

@@ -79,10 +79,16 @@ describe("files that can't be used", () => {
     await expect(other.keyRing()).rejects.toMatchObject({ code: "KEY_MISMATCH" });
     expect(await other.health(20_000)).toMatchObject({ encryption: "mismatch" });
     await other.close();
-    await writeFile(join(directory, "keys/encryption.key"), "");
-    await expect(openBackend(directory, { readOnly: true }).keyRing()).rejects.toMatchObject({
-      code: "VALIDATION",
-    });
+    for (const damaged of ["", "AAAA", `${testKey()},AAAA`]) {
+      await writeFile(join(directory, "keys/encryption.key"), damaged);
+      const backend = openBackend(directory, { readOnly: true });
+      await expect(backend.keyRing()).rejects.toMatchObject({
+        code: "KEY_MISMATCH",
+        message: expect.stringContaining("encryption.key is damaged"),
+      });
+      expect(await backend.health(20_000)).toMatchObject({ encryption: "mismatch" });
+      await backend.close();
+    }
     const { rm } = await import("node:fs/promises");
     await rm(join(directory, "keys/encryption.key"));
     const lost = openBackend(directory);

@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { createStorage, migrate, moveStorage, StorageError, serverHolding } from "@codespar/core";
@@ -88,6 +88,15 @@ it("stops when its files can't be used, and lets go of the port", async () => {
   expect(String(failure)).toContain(join(folder, "no-folder"));
   vi.stubEnv("CODESPAR_STORAGE_DIR", join(folder, "files"));
   expect((await start({ port })).url).toBe(`http://localhost:${port}`);
+});
+
+it("stops at a damaged key beside its files, and names the file", async () => {
+  const keys = join(folder, "files", "keys");
+  await mkdir(keys, { recursive: true });
+  await writeFile(join(keys, "encryption.key"), "AAAA");
+  const failure = await start().catch((error: unknown) => error);
+  expect(StorageError.is(failure, "KEY_MISMATCH")).toBe(true);
+  expect(String(failure)).toContain("keys/encryption.key");
 });
 
 it("starts on a database that lacks migrations, or can't be reached, and says so in health", async () => {

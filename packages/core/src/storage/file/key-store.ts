@@ -41,14 +41,14 @@ export async function openKeyRing(options: KeyStoreOptions): Promise<KeyRing> {
   return ring;
 }
 
-/** The keys and the canary as they are. @throws StorageError `VALIDATION` for a key that isn't one */
+/** The keys and the canary as they are. @throws StorageError `VALIDATION` for a configured key that isn't one, `KEY_MISMATCH` for the folder's */
 export async function readKeyState(options: KeyStoreOptions): Promise<KeyState> {
   const { fs, encryptionKey } = options;
   const stored = await readText(fs, `${keysFolder(options)}/${names.key}`);
   const canary = await readText(fs, `${keysFolder(options)}/${names.canary}`);
-  const text = encryptionKey ?? stored;
+  const kept = () => (stored === null ? null : parseKept(stored, keysFolder(options)));
   return {
-    ring: text === null ? null : KeyRing.parse(text.trim()),
+    ring: encryptionKey === undefined ? kept() : KeyRing.parse(encryptionKey.trim()),
     canary: canary?.trim() ?? null,
     source: encryptionKey !== undefined ? "configured" : stored === null ? null : "folder",
   };
@@ -61,10 +61,11 @@ export async function readKeyState(options: KeyStoreOptions): Promise<KeyState> 
 export async function putNewKeyFirst(options: KeyStoreOptions): Promise<KeyRing> {
   const folder = keysFolder(options);
   const stored = (await readText(options.fs, `${folder}/${names.key}`))?.trim() ?? "";
-  if (stored.includes(",")) return KeyRing.parse(stored);
+  if (stored.includes(",")) return parseKept(stored, folder);
   const keys = `${KeyRing.generate()},${stored}`;
+  const ring = parseKept(keys, folder);
   await writeDurably(options.fs, folder, names.key, `${keys}\n`);
-  return KeyRing.parse(keys);
+  return ring;
 }
 
 /** Keeps only the first key in the folder's list; each earlier one goes to a file of its own, since backups and archives made so far need it. */
@@ -133,6 +134,19 @@ async function readText(fs: FileSystem, path: string): Promise<string | null> {
   } catch (error) {
     if (isMissing(error)) return null;
     throw error;
+  }
+}
+
+/** Reads the folder's own list of keys. Damaged, it is no fault of whoever asks for a secret. */
+function parseKept(text: string, folder: string): KeyRing {
+  try {
+    return KeyRing.parse(text.trim());
+  } catch (error) {
+    throw new StorageError(
+      "KEY_MISMATCH",
+      `${folder}/${names.key} is damaged: it holds no encryption key. Restore it from a backup, or set CODESPAR_ENCRYPTION_KEY to it.`,
+      { cause: error },
+    );
   }
 }
 
