@@ -4,6 +4,7 @@ import {
   errorCodes,
   type PreconditionFailedError,
   StorageError,
+  withoutApiKeys,
 } from "@codespar/core";
 import type { FastifyError } from "fastify";
 import { z } from "zod";
@@ -166,7 +167,8 @@ function validationParts(error: FastifyError): ProblemParts {
   const errors = (error.validation ?? []).map(({ instancePath, message }) => {
     // Of the whole the path is "/".
     const path = `${where}${instancePath.replace(/\/$/, "").replaceAll("/", ".")}`;
-    return { path, message: describe(path, message) };
+    // Both may quote the name of a member that isn't known, and keys get into names by mistake.
+    return { path: withoutApiKeys(path), message: withoutApiKeys(describe(path, message)) };
   });
   const first = errors[0];
   const detail =

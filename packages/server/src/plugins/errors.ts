@@ -75,9 +75,11 @@ function brokenRequest({ code }: NodeJS.ErrnoException): HttpError {
   return new HttpError("MALFORMED_REQUEST", "This is not a well-formed HTTP/1.1 request.");
 }
 
-/** The path without its query, whose values don't belong into messages, nor keys that somebody put into an address. */
+/** The path without its query, whose values don't belong into messages, nor keys that somebody put into an address, however encoded. */
 export function pathOf(request: FastifyRequest): string {
-  const path = request.url;
-  const query = path.indexOf("?");
-  return withoutApiKeys(query === -1 ? path : path.slice(0, query));
+  const [path = ""] = request.url.split("?", 1);
+  // ASCII alone: each of these decodes, whatever stands around it.
+  const plain = path.replace(/%[0-7][0-9a-f]/gi, decodeURIComponent);
+  const shown = withoutApiKeys(plain);
+  return shown === plain ? path : shown;
 }

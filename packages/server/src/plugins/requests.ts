@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
+import { withoutApiKeys } from "@codespar/core";
 import type { FastifyInstance } from "fastify";
 import { actorOf } from "../access/principal.ts";
 import { pathOf } from "./errors.ts";
@@ -22,10 +23,11 @@ const protective = {
   "x-frame-options": "DENY",
 } as const;
 
-/** The caller's `x-request-id` where it can stand in a log line as it is, else a new one. */
+/** The caller's `x-request-id` where it can stand in a log line as it is, which an API key can't, else a new one. */
 export function requestId({ headers }: IncomingMessage): string {
   const given = headers["x-request-id"];
-  return typeof given === "string" && acceptableId.test(given) ? given : randomUUID();
+  if (typeof given !== "string" || !acceptableId.test(given)) return randomUUID();
+  return withoutApiKeys(given) === given ? given : randomUUID();
 }
 
 /**

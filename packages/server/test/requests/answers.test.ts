@@ -3,6 +3,7 @@ import { pino } from "pino";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { backends } from "../support/backends.ts";
 import { expectProblem } from "../support/expect.ts";
+import { send } from "../support/http.ts";
 import { serveOn, type TestServer } from "../support/server.ts";
 
 let server: TestServer;
@@ -76,6 +77,38 @@ it("carries the request id through answer and log, and makes one of its own for 
     const { headers } = await server.call({ path: "/livez", headers: { "x-request-id": id } });
     expect(headers["x-request-id"]).toMatch(/^[0-9a-f-]{36}$/);
   }
+});
+
+const token = `csk_YWNtZQ_0199a7c2-1b2f-7d3c-8e4f-5a6b7c8d9e0f_${"Q".repeat(43)}`;
+
+it.each([
+  ["in clear", token],
+  ["with its first letter encoded", `%63${token.slice(1)}`],
+  ["with its underscores encoded", token.replaceAll("_", "%5F")],
+  ["with its secret encoded", token.replaceAll("Q", "%51")],
+])("shows no API key that somebody put into a path, %s", async (_, key) => {
+  log = "";
+  const unknown = await server.call({ path: `/api/none/${key}/%C3%A9` });
+  const malformed = await send(server.origin, { path: `/api/none/${key}/%zz%ff` });
+  const text = log + malformed.text + unknown.text;
+  // Compared as a truth: a failure's message would show it.
+  expect(text.includes(key) || text.includes(token)).toBe(false);
+  expect(logged()[0]?.["path"]).toBe("/api/none/csk_[secret]/%C3%A9");
+});
+
+it("takes no API key for a request id, and quotes none that is the name of a parameter or a member", async () => {
+  log = "";
+  const headers = { "x-request-id": token };
+  const given = await server.call({ path: "/livez", headers });
+  expect(given.headers["x-request-id"]).toMatch(/^[0-9a-f-]{36}$/);
+  const query = await server.call({ path: `/api/agents?${token}=1` });
+  const path = "/api/agents/a/memory/k";
+  const body = await server.call({ method: "PUT", path, body: { value: 1, [token]: 1 } });
+  for (const answer of [query, body]) {
+    expectProblem(answer, 400, "VALIDATION");
+    expect(answer.text).toContain("csk_[secret]");
+  }
+  expect((log + query.text + body.text).includes(token)).toBe(false);
 });
 
 it("logs neither bodies nor queries nor headers", async () => {
