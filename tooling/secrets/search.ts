@@ -51,8 +51,8 @@ export function assertNoSecret(
   if (form !== undefined) throw new SecretFound(`${where} shows a secret (${form})`);
 }
 
-/** Where the key that seals the files beside it is kept. */
-const keyFile = join("keys", "encryption.key");
+/** Where the key that seals the files beside it is kept, and those before it. */
+const keyFile = /(^|[\\/])keys[\\/](encryption|retired-[0-9a-f]{12})\.key$/;
 
 /** As {@link assertNoSecret}, in every file of a folder and in the names of these. A folder that is gone holds nothing. */
 export async function assertNoSecretInFolder(folder: string): Promise<void> {
@@ -60,7 +60,7 @@ export async function assertNoSecretInFolder(folder: string): Promise<void> {
     const path = join(entry.parentPath, entry.name);
     const name = relative(folder, path);
     assertNoSecret(`the name of a file in ${dirname(name)}`, name);
-    if (entry.isFile() && !name.endsWith(keyFile)) await assertNoSecretInFile(path, name);
+    if (entry.isFile() && !keyFile.test(name)) await assertNoSecretInFile(path, name);
   }
 }
 

@@ -83,7 +83,7 @@ describe.each(Object.entries(grounds))("planted tokens on %s", (name, open) => {
     tokens.push(...Object.values(handedOut).flat());
     const rotated = { CODESPAR_ENCRYPTION_KEY: `${planted.nextKey.text},${planted.key.text}` };
     expect(await processes.run(["secrets", "rotate"], name === "postgres" ? rotated : {})).toBe(0);
-    // The key that was kept beside the files is gone with the rotation. Copies have it still.
+    // The key that was kept beside the files is kept there as a retired one. Copies have it as it was.
     Object.assign(handedOut, await keptInFiles(cli.folder, name));
     tokens.push(...Object.values(handedOut).flat());
 
@@ -113,7 +113,7 @@ async function fail(processes: Processes, mistakes: readonly [string[], Environm
 const isOnData = ([args, env]: ReturnType<typeof misuse>[number]) =>
   args.includes("--org") && env === undefined;
 
-const keyFile = "keys/encryption.key";
+const keyFile = /(^|\/)keys\/(encryption|retired-[0-9a-f]{12})\.key$/;
 const lockFile = ".codespar/codespar.lock";
 
 /** The secrets that files exist to keep, by these files: the keys that seal them, and what the command line shows to the server that holds them. */
@@ -121,7 +121,7 @@ async function keptInFiles(folder: string, name: string): Promise<Record<string,
   if (name !== "files") return {};
   const kept: Record<string, Token[]> = {};
   for (const path of await readdir(folder, { recursive: true })) {
-    if (!path.endsWith(keyFile)) continue;
+    if (!keyFile.test(path)) continue;
     const key = (await readFile(join(folder, path), "utf8")).trim();
     kept[path] = [sealingKey(`the key in ${path}`, key)];
   }
