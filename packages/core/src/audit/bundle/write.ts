@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { AuditCheckpoint, AuditKey } from "../../domain/audit-proofs.ts";
 import { erasedBy, keyAnnouncedBy } from "../actions.ts";
 import type { EntryPart } from "../commitment.ts";
-import { genesisHash, leafHash } from "../leaf.ts";
+import { bufferOf, genesisHash, type Leaf, leafHash } from "../leaf.ts";
 import { parseLeaf } from "../leaf-parse.ts";
 import { parseVerifier, publicKeyPem } from "../signed-note.ts";
 import {
@@ -162,8 +162,8 @@ class Pieces {
     }
     this.head = leafHash(leaf);
     this.size = seq + 1;
-    this.explain(entry);
-    this.#heed(entry);
+    const sealed = this.explain(entry);
+    if (sealed !== null) this.#heed(seq, sealed);
   }
 
   /** The files of the piece so far, if there is any; a new one begins. */
@@ -187,21 +187,22 @@ class Pieces {
     ]);
   }
 
-  /** Takes note of what an entry lacks. What isn't an entry is found by whoever verifies the bundle. */
-  explain({ seq, leaf, parts }: BundleEntry): void {
-    for (const name of Object.keys(parseLeaf(Buffer.from(leaf))?.parts ?? {})) {
+  /** Takes note of what an entry lacks. @returns what it says; `null` where it is none, which whoever verifies the bundle finds */
+  explain({ seq, leaf, parts }: BundleEntry): Leaf | null {
+    const sealed = parseLeaf(bufferOf(leaf));
+    for (const name of Object.keys(sealed?.parts ?? {})) {
       const id = `${seq}/${name}`;
       if (!parts.some((part) => part.name === name) && !this.#erased.has(id))
         this.unexplained.add(id);
     }
+    return sealed;
   }
 
   /** Takes note of the key that an entry announces, and of what it says was erased. */
-  #heed({ seq, leaf }: BundleEntry): void {
-    const sealed = parseLeaf(Buffer.from(leaf));
-    const vkey = sealed && keyAnnouncedBy(sealed);
+  #heed(seq: number, sealed: Leaf): void {
+    const vkey = keyAnnouncedBy(sealed);
     if (vkey !== null) this.announced.add(vkey);
-    const erased = sealed && erasedBy(sealed);
+    const erased = erasedBy(sealed);
     if (erased === null) return;
     const id = `${erased.seq}/${erased.part}`;
     this.#erased.add(id);
