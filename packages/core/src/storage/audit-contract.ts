@@ -58,6 +58,8 @@ export interface Audit {
    *
    * @param options - `after`: the sequence number to go on behind; -1 for the beginning of the trail, by default its end as it is found when
    * this is called
+   * @throws StorageError `NOT_FOUND` from the iteration, when the trail hasn't reached `after`, or the organisation is erased meanwhile: what is
+   * sealed then is another trail
    */
   watch(options: { readonly after?: number; readonly signal: AbortSignal }): AuditStream;
 

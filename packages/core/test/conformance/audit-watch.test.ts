@@ -1,7 +1,8 @@
 import { expect, onTestFinished, test } from "vitest";
-import type { AuditEntry, AuditStream } from "../../src/index.ts";
+import type { Audit, AuditEntry, AuditStream } from "../../src/index.ts";
 import { openBackend } from "../../src/storage/create-storage.ts";
 import { storageHandle } from "../../src/storage/domains/handle.ts";
+import { administration } from "../support/administration.ts";
 import { describeEachBackend } from "../support/backends.ts";
 import { expectCode } from "../support/expect-code.ts";
 
@@ -14,6 +15,7 @@ async function take(stream: AuditStream, count: number): Promise<AuditEntry[]> {
 }
 
 const { signal } = new AbortController();
+const onTargetsOfTheirOwn = { targetPerTest: true, everyLogin: true, otherProcesses: true };
 
 describeEachBackend("watching the trail", { everyLogin: true }, (backend) => {
   test("gives each new entry once, in order, whoever appends", async () => {
@@ -140,5 +142,45 @@ describeEachBackend("watching the trail", { everyLogin: true }, (backend) => {
     ]) {
       await expectCode(take(audit.watch(options as never), 1), "VALIDATION");
     }
+  });
+});
+
+describeEachBackend("watching a trail that is erased", onTargetsOfTheirOwn, (backend) => {
+  const watch = (audit: Audit, after: number) =>
+    audit.watch({ after, signal })[Symbol.asyncIterator]();
+
+  test("ends with an error, and whoever watches anew sees what comes in its place", async () => {
+    const { storage, deployment } = administration(backend);
+    const { audit } = storage;
+    await audit.append({ action: "test.before" });
+    const waiting = expectCode(watch(audit, 0).next(), "NOT_FOUND");
+    await deployment.organisations.erase(backend.orgId, { confirm: backend.orgId });
+    await waiting;
+    const anew = watch(audit, -1).next();
+    await audit.append({ action: "test.after" });
+    expect((await anew).value).toMatchObject({ seq: 0, action: "test.after" });
+  });
+
+  test("isn't read again and again for what it was known to hold", async () => {
+    const { storage, deployment } = administration(backend);
+    const { audit } = storage;
+    const first = watch(audit, -1);
+    const given = first.next();
+    for (let n = 0; n < 3; n += 1) await audit.append({ action: "test.before" });
+    await given;
+    await deployment.organisations.erase(backend.orgId, { confirm: backend.orgId });
+    // It neither waits, since there was more, nor finds it.
+    await expectCode(watch(audit, 0).next(), "NOT_FOUND");
+  });
+
+  test("gives nothing of a longer one that takes its place", async () => {
+    const { storage, deployment } = administration(backend);
+    const { audit } = storage;
+    for (let n = 0; n < 2; n += 1) await audit.append({ action: "test.before" });
+    const watching = watch(audit, 0);
+    expect((await watching.next()).value?.seq).toBe(1);
+    await deployment.organisations.erase(backend.orgId, { confirm: backend.orgId });
+    for (let n = 0; n < 4; n += 1) await audit.append({ action: "test.after" });
+    await expectCode(watching.next(), "NOT_FOUND");
   });
 });

@@ -53,7 +53,9 @@ async function* entriesBehind(
     while (!signal.aborted) {
       const rows = await rowsBehind(context, followed, after, signal);
       for (const row of rows) {
-        yield showRow(row);
+        const entry = showRow(row);
+        followed.meet(entry.log);
+        yield entry;
         if (signal.aborted) return;
         after = row.seq;
       }

@@ -1,4 +1,12 @@
-import type { AuditRow, Backend, CallContext, Commit, CommitResult } from "../backend.ts";
+import { StorageError } from "../../errors/storage-error.ts";
+import type {
+  AuditHead,
+  AuditRow,
+  Backend,
+  CallContext,
+  Commit,
+  CommitResult,
+} from "../backend.ts";
 import type { HandleContext } from "./context.ts";
 
 /** Told that this process appended to an organisation's trail, up to and with the entry `lastSeq`. */
@@ -39,30 +47,42 @@ class TrailSignal {
 
   /** Follows an organisation's trail until {@link Followed.release}. */
   follow(orgId: string): Followed {
-    const followed =
-      this.#followed.get(orgId) ??
-      new Followed(
-        () => this.#backend.auditHead(orgId, { now: Date.now() }).then(({ size }) => size),
-        () => this.#followed.delete(orgId),
-      );
+    const known = this.#followed.get(orgId);
+    if (known !== undefined && !known.isGone) return known.retain();
+    const followed = new Followed(
+      () => this.#backend.auditHead(orgId, { now: Date.now() }),
+      // Another one may have taken its place.
+      () => this.#followed.get(orgId) === followed && this.#followed.delete(orgId),
+    );
     this.#followed.set(orgId, followed);
     return followed.retain();
   }
 }
 
-/** The trail of one organisation, followed by those who watch it. */
+/**
+ * The trail of one organisation, followed by those who watch it. Of a trail that is erased, or whose end is cut off, nothing more comes, whatever is
+ * sealed in its place: those who watch it are told.
+ */
 export class Followed {
-  readonly #readSize: () => Promise<number>;
+  readonly #readHead: () => Promise<AuditHead>;
   readonly #onUnused: () => void;
   readonly #waiting = new Set<Waiting>();
   readonly #readings = new Map<number, Promise<AuditRow[]>>();
   #followers = 0;
   #size = 0;
+  /** What the trail is called, once that is known. */
+  #log: string | null = null;
+  #isGone = false;
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(readSize: () => Promise<number>, onUnused: () => void) {
-    this.#readSize = readSize;
+  constructor(readHead: () => Promise<AuditHead>, onUnused: () => void) {
+    this.#readHead = readHead;
     this.#onUnused = onUnused;
+  }
+
+  /** Whether it isn't the organisation's trail any more. */
+  get isGone(): boolean {
+    return this.#isGone;
   }
 
   retain(): this {
@@ -80,18 +100,41 @@ export class Followed {
     this.#wakeAll();
   }
 
-  /** Reads what is behind the entry `after`. Those who stand at the same place, as all do who keep up, share one reading. */
+  /**
+   * Reads what is behind the entry `after`. Those who stand at the same place, as all do who keep up, share one reading.
+   *
+   * @throws StorageError `NOT_FOUND` when the trail is gone
+   */
   shareReading(after: number, read: () => Promise<AuditRow[]>): Promise<AuditRow[]> {
     const known = this.#readings.get(after);
     if (known !== undefined) return known;
-    const reading = read().finally(() => this.#readings.delete(after));
+    const reading = this.#reading(after, read).finally(() => this.#readings.delete(after));
     this.#readings.set(after, reading);
     return reading;
+  }
+
+  async #reading(after: number, read: () => Promise<AuditRow[]>): Promise<AuditRow[]> {
+    const size = this.#size;
+    const rows = this.#isGone ? [] : await read();
+    // Waiting for what is known to be there would never wait: it would read again at once, and again.
+    if (rows.length === 0 && size > after + 1) this.#end();
+    if (this.#isGone) throw gone();
+    return rows;
+  }
+
+  /** Takes note of the trail that an entry is of. @throws StorageError `NOT_FOUND` when it isn't this one */
+  meet(log: string): void {
+    this.#log ??= log;
+    if (log === this.#log) return;
+    this.#end();
+    throw gone();
   }
 
   /** Resolves once there may be something behind the entry `after`, the handle was closed, or the signal has fired. */
   async waitBehind(after: number, isOpen: () => boolean, signal: AbortSignal): Promise<void> {
     if (signal.aborted || this.#size > after + 1) return;
+    // Whoever stands behind an entry says that it was there.
+    this.#size = after + 1;
     await new Promise<void>((resolve) => {
       const waiting: Waiting = {
         isOpen,
@@ -109,10 +152,7 @@ export class Followed {
 
   async #poll(): Promise<void> {
     try {
-      if (this.#waiting.size > 0) {
-        const size = await this.#readSize();
-        if (size > this.#size) this.grewTo(size);
-      }
+      if (this.#waiting.size > 0) await this.#look();
     } catch {
       // Those who wait meet it themselves when they read.
       this.#wakeAll();
@@ -121,9 +161,29 @@ export class Followed {
     this.#timer = this.#waiting.size === 0 ? null : setTimeout(() => void this.#poll(), pollMs);
   }
 
+  async #look(): Promise<void> {
+    const known = this.#size;
+    const { size, log } = await this.#readHead();
+    this.#log ??= log;
+    if (size < known || log !== this.#log) this.#end();
+    else if (size > this.#size) this.grewTo(size);
+  }
+
+  #end(): void {
+    this.#isGone = true;
+    this.#wakeAll();
+  }
+
   #wakeAll(): void {
     for (const waiting of this.#waiting) waiting.wake();
   }
+}
+
+function gone(): StorageError {
+  return new StorageError(
+    "NOT_FOUND",
+    "The trail that was watched is gone: its organisation was erased, or its end was cut off, or it never had so many entries. Watch anew from the beginning, after -1.",
+  );
 }
 
 const signals = new WeakMap<Backend, TrailSignal>();
