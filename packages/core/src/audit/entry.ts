@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { freshBytes } from "../crypto/random.ts";
 import { commitment, type EntryPart, saltBytes } from "./commitment.ts";
 import { leafHash } from "./leaf.ts";
 import {
@@ -35,21 +35,11 @@ export function prepareEntry(
 ): PreparedEntry {
   const salted = Object.entries(parts).map(([name, body]) => ({
     name,
-    salt: newSalt(),
+    salt: freshBytes(saltBytes),
     body,
   }));
   const commitments = Object.fromEntries(salted.map((part) => [part.name, commitment(part)]));
   return { content, segments: leafSegments(content, commitments), parts: salted };
-}
-
-let random = Buffer.alloc(0);
-
-/** Fresh random bytes, taken from the operating system for many salts at once: asking each time cost a seventh of an append. */
-function newSalt(): Uint8Array {
-  if (random.length === 0) random = randomBytes(saltBytes * 128);
-  const salt = Uint8Array.prototype.slice.call(random, 0, saltBytes);
-  random = random.subarray(saltBytes);
-  return salt;
 }
 
 /** Joins an entry with its place in the trail: the bytes to store and hash. */

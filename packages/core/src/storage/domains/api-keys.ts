@@ -1,5 +1,5 @@
-import { v7 as uuidv7 } from "uuid";
 import { newToken } from "../../crypto/api-token.ts";
+import { newId } from "../../crypto/random.ts";
 import type { ApiKeyScope } from "../../domain/api-key.ts";
 import { limits } from "../../domain/limits.ts";
 import { apiKeySchema } from "../../domain/schemas.ts";
@@ -29,7 +29,7 @@ export function apiKeysDomain(runner: Runner): ApiKeys {
   const domain: ApiKeys = {
     async create(input, options) {
       const issued = await runner.run(async (unit) => {
-        const { id = uuidv7(), name, scopes, expiresAt } = parse(apiKeySchema, input, "key");
+        const { id = newId(), name, scopes, expiresAt } = parse(apiKeySchema, input, "key");
         if ((await unit.read(keyRef(id))) !== null) {
           throw new StorageError(
             "ALREADY_EXISTS",
@@ -116,7 +116,7 @@ function replace(
   if (endOf(key, now) !== null) {
     throw new StorageError("NOT_FOUND", `The API key ${id} has ended already. Make a new one.`);
   }
-  const fields = { id: uuidv7(), name, scopes, validUntil: validUntil ?? expiresAt };
+  const fields = { id: newId(), name, scopes, validUntil: validUntil ?? expiresAt };
   const issued = issue(unit, fields, id);
   const end = iso(now + overlapMs);
   const ending =

@@ -1,5 +1,5 @@
-import { v7 as uuidv7 } from "uuid";
 import type { PreparedEntry } from "../../audit/entry.ts";
+import { newId } from "../../crypto/random.ts";
 import { type AuditEntry, type AuditInput, auditOutcomes } from "../../domain/audit.ts";
 import { kindOf } from "../../domain/text.ts";
 import { invalid, StorageError } from "../../errors/storage-error.ts";
@@ -32,7 +32,7 @@ export function auditAppending(
           'entry.outcome: an intent\'s outcome is "pending" until outcome() says more.',
         );
       // A retry with the same id must say the same, so what isn't given follows from the id.
-      const id = input.id ?? uuidv7();
+      const id = input.id ?? newId();
       const entry = { correlationId: id, ...defined(input), id, outcome: "pending" } as const;
       return sealed(context, entryFrom(context.actor, entry), call);
     },

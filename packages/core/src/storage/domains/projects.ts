@@ -1,4 +1,4 @@
-import { v7 as uuidv7 } from "uuid";
+import { newId } from "../../crypto/random.ts";
 import type { Project } from "../../domain/project.ts";
 import { idText, projectPatchSchema, projectSchema } from "../../domain/schemas.ts";
 import { invalid, StorageError } from "../../errors/storage-error.ts";
@@ -68,7 +68,7 @@ export function projectVerbs(runner: Runner): Omit<Projects, "list" | "getBySlug
     create: (project, options) =>
       runner.run(async (unit) => {
         const parsed = parse(projectSchema, project, "project");
-        const id = parsed.id ?? uuidv7();
+        const id = parsed.id ?? newId();
         const ref = projectRef(id);
         if ((await unit.read(ref)) !== null) {
           throw new StorageError(

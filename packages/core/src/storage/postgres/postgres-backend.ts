@@ -65,7 +65,9 @@ export class PostgresBackend implements Backend {
   readonly #keys: KeyStore;
   readonly #resealer: Resealer;
   readonly #reclaimer: Reclaimer;
-  readonly #working = new Set<Promise<unknown>>();
+  /** Calls under way. Counted rather than kept: a set that calls come and go in is what a garbage collector keeps longest. */
+  #underWay = 0;
+  #idle: (() => void) | null = null;
   #closing: Promise<void> | null = null;
 
   /** @throws StorageError `VALIDATION` when the URL can't be used */
@@ -269,7 +271,7 @@ export class PostgresBackend implements Backend {
   }
 
   async #close(): Promise<void> {
-    await Promise.allSettled(this.#working);
+    if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
     await this.#reclaimer.settled();
     await this.#connections.close();
   }
@@ -300,10 +302,15 @@ export class PostgresBackend implements Backend {
   }
 
   #track<Result>(work: Promise<Result>): Promise<Result> {
-    const done = work.catch(() => undefined).finally(() => this.#working.delete(done));
-    this.#working.add(done);
+    this.#underWay += 1;
+    work.then(this.#settled, this.#settled);
     return work;
   }
+
+  readonly #settled = (): void => {
+    this.#underWay -= 1;
+    if (this.#underWay === 0) this.#idle?.();
+  };
 }
 
 /** Everybody who has anything: one index probe per organisation and table. */

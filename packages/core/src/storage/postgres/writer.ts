@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { StorageError } from "../../errors/storage-error.ts";
-import { aborted } from "../abort.ts";
+import { aborted, unlessAborted } from "../abort.ts";
 import {
   type CallContext,
   type Commit,
@@ -10,6 +10,7 @@ import {
   type RecordRef,
   UniqueViolation,
 } from "../backend.ts";
+import { deferred } from "../deferred.ts";
 import { type TableName, tableNames, tables } from "../tables.ts";
 import { planCommits, type TimedCommit } from "./commit-plan.ts";
 import { confirmCommit } from "./confirm.ts";
@@ -58,40 +59,27 @@ export class Writer {
 
   /** As `Backend.commit`. */
   commit(orgId: string, commit: Commit, { now, signal }: CallContext): Promise<CommitResult> {
-    return new Promise((resolve, reject) => {
-      const lane = this.#lanes.of(orgId);
-      const job: CommitJob = {
-        input: { commit, now },
-        keys: keysOf(commit),
-        weight: weightOf(commit),
-        // What erases runs as another role, which the others' login may not have.
-        shares: commit.erasures === undefined && (this.#coalesce || !isSingle(commit)),
-        ordered: commit.appends.length > 0,
-        since: 0,
-        sent: false,
-        resolve: (result) => {
-          signal?.removeEventListener("abort", onAbort);
-          resolve(result);
-        },
-        reject: (error) => {
-          signal?.removeEventListener("abort", onAbort);
-          reject(error);
-        },
-      };
-      const onAbort = () => {
-        if (signal === undefined) return;
-        const taken = lane.remove(job);
-        reject(
-          aborted(
-            signal,
-            taken
-              ? "before it was sent; nothing was written"
-              : "after it was sent; outcome unknown",
-          ),
-        );
-      };
-      signal?.addEventListener("abort", onAbort, { once: true });
-      lane.add(job);
+    const lane = this.#lanes.of(orgId);
+    const { promise, resolve, reject } = deferred<CommitResult>();
+    const job: CommitJob = {
+      input: { commit, now },
+      keys: keysOf(commit),
+      weight: weightOf(commit),
+      // What erases runs as another role, which the others' login may not have.
+      shares: commit.erasures === undefined && (this.#coalesce || !isSingle(commit)),
+      ordered: commit.appends.length > 0,
+      since: 0,
+      sent: false,
+      resolve,
+      reject,
+    };
+    lane.add(job);
+    return unlessAborted(promise, signal, (fired) => {
+      const taken = lane.remove(job);
+      return aborted(
+        fired,
+        taken ? "before it was sent; nothing was written" : "after it was sent; outcome unknown",
+      );
     });
   }
 
