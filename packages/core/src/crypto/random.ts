@@ -7,6 +7,7 @@ let used = pool.length;
 
 /** Moves on in the pool. @returns where in it bytes begin that nobody was given yet */
 function take(length: number): number {
+  if (length > pool.length) throw new RangeError(`at most ${pool.length} random bytes at once`);
   if (used + length > pool.length) {
     randomFillSync(pool);
     used = 0;

@@ -5,7 +5,7 @@ import { genesisHash, type Leaf } from "../../audit/leaf.ts";
 import type { EntryContent } from "../../audit/leaf-text.ts";
 import { newId } from "../../crypto/random.ts";
 import type { Actor } from "../../domain/actor.ts";
-import type { AuditEntry, AuditInput, SealedAuditEntry } from "../../domain/audit.ts";
+import type { AuditEntry, AuditInput, AuditOutcome, SealedAuditEntry } from "../../domain/audit.ts";
 import { limits } from "../../domain/limits.ts";
 import type { JsonValue } from "../../domain/memory.ts";
 import { auditInputSchema } from "../../domain/schemas.ts";
@@ -32,20 +32,22 @@ export function entryFromInput(actor: Actor, input: AuditInput): PreparedEntry {
     said.details === undefined
       ? {}
       : { details: encodeValue(said.details, "entry.details", limits.auditEntryBytes) };
-  // Field by field: until V8 12, spreading an object into one with more fields made a hidden class of its own each time.
-  const content = {
-    id: said.id ?? newId(),
-    actor: said.actor ?? actor,
-    action: said.action,
-    outcome: said.outcome ?? "success",
-    target: said.target,
-    agent: said.agent,
-    project: said.project,
-    risk: said.risk,
-    correlationId: said.correlationId,
-    occurredAt: said.occurredAt,
-  };
-  return sized(prepareEntry(content, parts));
+  const { id = newId(), outcome = "success" } = said;
+  return sized(prepareEntry(contentFrom(said, id, said.actor ?? actor, outcome), parts));
+}
+
+/**
+ * What an entry says, field by field: until V8 12, spreading an object into one with more fields made a hidden class of its own each time,
+ * which is kept until the next major collection.
+ */
+function contentFrom(
+  said: Omit<EntryContent, "id" | "actor" | "outcome">,
+  id: string,
+  actor: Actor,
+  outcome: AuditOutcome,
+): EntryContent {
+  const { action, target, agent, project, risk, correlationId, occurredAt } = said;
+  return { id, actor, action, outcome, target, agent, project, risk, correlationId, occurredAt };
 }
 
 /** What an entry says that a change writes by itself. */
@@ -64,7 +66,7 @@ export function automaticEntry(
     details === undefined
       ? {}
       : { details: encodeValue(details, "details", limits.auditEntryBytes) };
-  return prepareEntry({ ...said, id: newId(), actor, outcome: "success" }, parts);
+  return prepareEntry(contentFrom(said, newId(), actor, "success"), parts);
 }
 
 /** A trail's place takes at most this much: `log`, `prev`, `seq` and `ts`. */
