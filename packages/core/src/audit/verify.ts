@@ -213,7 +213,7 @@ class Verification {
     if ("check" in missing) return inEntry(row.seq, missing);
     const wrong =
       lastFailure(row, hash, this.#source.head) ??
-      this.#redactions.revived(row) ??
+      this.#revived(row) ??
       this.#redactions.meet(leaf);
     if (wrong !== null) return wrong;
     const accept = () => {
@@ -237,6 +237,12 @@ class Verification {
     const isLast = row.seq === size - 1;
     const after = next === undefined || isLast ? null : prevIn(next.leaf);
     return locate(row, this.#before, isLast ? hash : after, failure);
+  }
+
+  #revived(row: StoredEntry): AuditFailure | null {
+    const wrong = this.#redactions.revived(row);
+    // A bundle has what was erased while it was written once more without it: the later file may be what the source lacks.
+    return wrong !== null && this.#missing.length > 0 ? null : wrong;
   }
 
   /** Parts are missing: each needs an entry that says so. */
@@ -288,8 +294,13 @@ class Verification {
     const { head, keys } = this.#source;
     if (this.#tree.size < head.size)
       return this.#missing.length > 0 ? null : cutShort(this.#tree.size, head);
+    // What is signed of the trail, and the entry that announces a key, may be among what the source lacks.
+    const unsigned =
+      this.#missing.length > 0
+        ? null
+        : this.#checkpoints.end(head.size, keys, this.#source.signedSize ?? 0);
     return (
-      this.#checkpoints.end(head.size, keys, this.#source.signedSize ?? 0) ??
+      unsigned ??
       (await this.#checkKeys()) ??
       this.#redactions.unmet() ??
       (await this.#checkIntents()) ??

@@ -228,6 +228,29 @@ describe("a bundle of which something is missing is incomplete, and says what:",
     expect(result.warnings[0]).toMatch(message);
   });
 
+  test("its end, wherever the export broke off and whatever it is held against", async () => {
+    // As it is written while details are erased: once with them, once more without them.
+    const before = sampleTrail({ size: 23, signedAt: [1, 5, 16], erased: 4, revived: true });
+    const entries = before.entries.map((entry) =>
+      entry.seq === 4 ? { ...entry, parts: [] } : entry,
+    );
+    const isParts = ({ name }: BundleFile) => name.startsWith("parts/");
+    const stale = (await sampleFiles(before)).filter(isParts);
+    const files = (await sampleFiles({ ...before, entries })).flatMap((file) =>
+      isParts(file) ? [...stale, file] : [file],
+    );
+    for (const input of [
+      { trustedKeys: [first] },
+      { checkpoint: before.checkpoints[1]?.note ?? "" },
+    ]) {
+      for (let written = 0; written < files.length; written += 1) {
+        const { verdict, firstFailure } = await verify(files.slice(0, written), input);
+        expect([written, verdict, firstFailure]).toEqual([written, "incomplete", null]);
+      }
+      expect(await verify(files, input)).toMatchObject({ verdict: "ok", redacted: 1 });
+    }
+  });
+
   test("all of it", async () => {
     expect(await verify([], {})).toMatchObject({ verdict: "incomplete", size: 0 });
     const path = join(await folderOf([]), "photo.tar");
