@@ -22,8 +22,12 @@ export const text = (maxBytes: number) =>
 
 /** A record id. */
 export const idText = text(limits.idBytes);
-const shortText = text(limits.textBytes);
-const uuidText = z.uuid("must be a UUID, ideally version 7").transform((id) => id.toLowerCase());
+/** A name or another text that a person typed. */
+export const shortText = text(limits.textBytes);
+/** A UUID, in lower case. */
+export const uuidText = z
+  .uuid("must be a UUID, ideally version 7")
+  .transform((id) => id.toLowerCase());
 
 /** A `Date` or ISO 8601 string, brought into the one form. */
 export const instant = z.unknown().transform((value, context) => {
@@ -49,7 +53,8 @@ export const agentSchema = z.strictObject({
   lastActivityAt: instant.nullable().optional(),
 });
 
-const slugText = z
+/** A project's slug. */
+export const slugText = z
   .string()
   .regex(
     /^[a-z0-9]+(?:-[a-z0-9]+)*$/,

@@ -64,8 +64,8 @@ function exceedsDepth(text: string): boolean {
   return false;
 }
 
-/** Index of the quote that ends the string which starts at `start`. */
-function endOfString(text: string, start: number): number {
+/** Index of the quote that ends the JSON string which starts at `start`. */
+export function endOfString(text: string, start: number): number {
   let end = text.indexOf('"', start + 1);
   while (end !== -1 && escaped(text, end)) end = text.indexOf('"', end + 1);
   return end === -1 ? text.length : end;

@@ -18,7 +18,9 @@ function described(): string[] {
 
 test("the archive's page names the format and every member, in the archive's order", async () => {
   const text = await readFile(page, "utf8");
-  const { format } = JSON.parse(encodeHeader("acme", "")) as ArchiveHeader;
+  const { format } = JSON.parse(
+    encodeHeader({ organisation: "acme", exportedAt: "" }),
+  ) as ArchiveHeader;
   expect(text).toContain(`"format":"${format}"`);
   const rows = text.split("\n").filter((line) => /^\| `\w+` \| `/.test(line));
   expect(rows).toEqual(described());

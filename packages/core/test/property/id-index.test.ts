@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { IdIndex } from "../../src/storage/file/id-index.ts";
 import { Offsets } from "../../src/storage/file/offsets.ts";
+import { IdIndex } from "../../src/storage/id-index.ts";
 
 const rounds = Number(process.env["CODESPAR_TEST_ROUNDS"] ?? "1");
 

@@ -32,7 +32,7 @@ async function importOrganisation(
   if (!statSync(file, { throwIfNoEntry: false })?.isFile()) {
     throw new CommandFailure(
       exitCodes.notFound,
-      `There is no file ${file}. An archive is read twice, so it can't be a pipe.`,
+      `There is no file ${file}. An archive is read several times, so it can't be a pipe.`,
     );
   }
   const report = await withDeployment(context, "write", async ({ organisations }) => {

@@ -28,7 +28,10 @@ export async function* archiveOf(
     counts[table] = (counts[table] ?? 0) + lines.length;
     return summedUp(sum, lines.join(""));
   };
-  yield summedUp(sum, encodeHeader(orgId, new Date(context.now).toISOString()));
+  yield summedUp(
+    sum,
+    encodeHeader({ organisation: orgId, exportedAt: new Date(context.now).toISOString() }),
+  );
   for (const table of tableNames) {
     for await (const page of recordPages(backend, orgId, table, context))
       yield counted(

@@ -1,7 +1,4 @@
-import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { isDeepStrictEqual } from "node:util";
-import { genesisHash } from "../../audit/leaf.ts";
 import { invalid, StorageError } from "../../errors/storage-error.ts";
 import {
   type AuditRow,
@@ -11,15 +8,10 @@ import {
   UniqueViolation,
 } from "../backend.ts";
 import { type MovableTable, stages } from "../move/content.ts";
-import { isSealed, keyIdsOf } from "../stored-keys.ts";
 import type { TableName } from "../tables.ts";
-import {
-  type ArchiveClosing,
-  type ArchiveLine,
-  decodeClosing,
-  decodeHeader,
-  decodeLine,
-} from "./archive.ts";
+import { type Members, recordOf, rowOf } from "./archive.ts";
+import { ArchiveCheck } from "./archive-check.ts";
+import { type Line, linesOf } from "./archive-lines.ts";
 import { throwIfInterrupted } from "./secrets.ts";
 
 /** What an import took over. */
@@ -43,85 +35,83 @@ export async function importArchive(
   read: Read,
   context: CallContext,
 ): Promise<ImportReport> {
-  const { closing, keyIds } = await checkArchive(orgId, read, context);
+  const { closing, keyIds, steps } = await checkArchive(orgId, read, context);
   if (keyIds.size > 0) await checkKeys(backend, keyIds);
   for (const stage of stages) {
-    if (![...stage].some((table) => closing.counts[table] !== undefined)) continue;
-    for await (const batch of batches(read)) {
+    if (!steps.some(({ table }) => stage.has(table))) continue;
+    for await (const batch of batches(read, steps, stage)) {
       throwIfInterrupted(
         context,
         "a part of the organisation is there. Erase it, then import again.",
       );
-      if (stage.has(batch.table)) await store(backend, orgId, batch, context);
+      await store(backend, orgId, batch, context);
     }
   }
   const { hash, size } = await backend.auditHead(orgId, context);
-  if (size !== closing.trail.size || hash !== closing.trail.head)
-    throw changed("it ends elsewhere");
+  if (size !== closing.trail.size || hash !== closing.trail.head) {
+    throw new StorageError(
+      "ALREADY_EXISTS",
+      `Something else was written to organisation "${orgId}" while it was imported. Erase it, then import again.`,
+    );
+  }
   const rows = Object.values(closing.counts).reduce((sum, count) => sum + count, 0);
   return { orgId, tables: closing.counts, rows, sha256: closing.sha256 };
 }
 
-/** Reads all of an archive, and writes nothing. @throws StorageError `VALIDATION` unless it is whole, and of this organisation */
-async function checkArchive(orgId: string, read: Read, context: CallContext) {
-  const check = new ArchiveCheck(orgId);
-  for await (const line of linesOf(read())) {
-    throwIfInterrupted(context, "nothing was written.");
-    check.take(line);
-  }
-  return { closing: check.closing(), keyIds: check.keyIds };
+/** Lines of one table that are stored in one step. */
+interface Step {
+  readonly table: MovableTable;
+  readonly lines: number;
+  readonly bytes: number;
+  /** SHA-256 of the lines: what is read later is stored only if it is still what was checked. */
+  readonly sha256: string;
 }
 
-/** Takes an archive's lines one after the other. */
-class ArchiveCheck {
-  /** Ids of the keys that sealed its secrets. */
-  readonly keyIds = new Set<string>();
-  readonly #orgId: string;
+/** Sums up a step's lines. */
+class StepSum {
+  lines = 0;
+  bytes = 0;
   readonly #sum = createHash("sha256");
-  readonly #counts: Partial<Record<MovableTable, number>> = {};
-  #closing: ArchiveClosing | null = null;
-  /** Hash of the last entry. */
-  #head = genesisHash;
-  #lines = 0;
 
-  constructor(orgId: string) {
-    this.#orgId = orgId;
+  add({ bytes }: Line): void {
+    this.#sum.update(bytes).update("\n");
+    this.lines += 1;
+    this.bytes += bytes.length;
   }
 
-  take(line: string): void {
-    this.#lines += 1;
-    if (this.#closing !== null) throw changed("something follows its last line");
-    if (this.#lines === 1) this.#takeHeader(line);
-    else this.#closing = decodeClosing(line, this.#lines);
-    if (this.#closing !== null) return;
-    this.#sum.update(`${line}\n`);
-    if (this.#lines > 1) this.#count(decodeLine(line, this.#lines));
+  /** Whether these are a step's lines, or the first of them. */
+  mayBe({ lines, bytes, sha256 }: Step): boolean {
+    if (this.bytes > bytes || this.lines < lines) return this.bytes <= bytes;
+    return this.#sum.digest("hex") === sha256;
   }
 
-  /** The last line, once it vouches for all that came before it. */
-  closing(): ArchiveClosing {
-    if (this.#closing === null) throw changed("it is cut off: its last line is missing");
-    const { sha256, counts, trail } = this.#closing;
-    if (this.#sum.digest("hex") !== sha256) throw changed("its checksum doesn't match its content");
-    if (!isDeepStrictEqual(this.#counts, counts) || this.#head !== trail.head)
-      throw changed("its last line tells of other lines");
-    return this.#closing;
+  stepOf(table: MovableTable): Step {
+    return { table, lines: this.lines, bytes: this.bytes, sha256: this.#sum.digest("hex") };
   }
+}
 
-  #takeHeader(line: string): void {
-    const { organisation } = decodeHeader(line);
-    if (organisation === this.#orgId) return;
-    throw invalid(
-      `This is the archive of organisation "${organisation}", not of "${this.#orgId}".`,
-    );
+/**
+ * Reads all of an archive, and writes nothing: see {@link ArchiveCheck}. In memory are, besides, some 200 bytes per step.
+ *
+ * @throws StorageError `VALIDATION` unless it is whole, of this organisation, and what can be stored
+ */
+async function checkArchive(orgId: string, read: Read, context: CallContext) {
+  const check = new ArchiveCheck(orgId);
+  const steps: Step[] = [];
+  let sum = new StepSum();
+  let present: MovableTable | null = null;
+  for await (const line of linesOf(read())) {
+    throwIfInterrupted(context, "nothing was written.");
+    const table = check.take(line);
+    const isFull = sum.lines === step.rows || sum.bytes > step.bytes;
+    if (present !== null && (isFull || table !== present)) {
+      steps.push(sum.stepOf(present));
+      sum = new StepSum();
+    }
+    present = table;
+    if (table !== null) sum.add(line);
   }
-
-  #count(line: ArchiveLine): void {
-    this.#counts[line.table] = (this.#counts[line.table] ?? 0) + 1;
-    if (line.table === "audit_log") this.#head = line.row.hash;
-    else if (isSealed(line.table))
-      for (const id of keyIdsOf(line.table, line.record.columns)) this.keyIds.add(id);
-  }
+  return { closing: check.closing(), keyIds: check.keyIds, steps };
 }
 
 /**
@@ -173,53 +163,40 @@ async function store(
   }
 }
 
-/** The archive's content, several lines of one table at a time. */
-async function* batches(read: Read): AsyncGenerator<Batch, void> {
-  let held: ArchiveLine[] = [];
-  let bytes = 0;
-  let number = 0;
+/**
+ * The archive's content once more, step by step, as far as it is of some tables.
+ *
+ * @throws StorageError `VALIDATION` when it isn't what was checked any more
+ */
+async function* batches(
+  read: Read,
+  steps: readonly Step[],
+  wanted: ReadonlySet<MovableTable>,
+): AsyncGenerator<Batch, void> {
+  const rest = steps.slice(0, steps.findLastIndex(({ table }) => wanted.has(table)) + 1);
+  let held: string[] = [];
+  let sum = new StepSum();
   for await (const line of linesOf(read())) {
-    number += 1;
-    if (number === 1 || decodeClosing(line, number) !== null) continue;
-    const decoded = decodeLine(line, number);
-    const [first] = held;
-    if (
-      first !== undefined &&
-      (first.table !== decoded.table || held.length === step.rows || bytes > step.bytes)
-    ) {
-      yield batchOf(held);
-      held = [];
-      bytes = 0;
-    }
-    held.push(decoded);
-    bytes += line.length;
+    const [present] = rest;
+    if (present === undefined) return;
+    if (line.number === 1) continue;
+    sum.add(line);
+    if (!sum.mayBe(present)) break;
+    if (wanted.has(present.table)) held.push(line.text);
+    if (sum.lines < present.lines) continue;
+    if (held.length > 0) yield batchOf(present.table, held);
+    held = [];
+    sum = new StepSum();
+    rest.shift();
   }
-  if (held.length > 0) yield batchOf(held);
+  if (rest.length === 0) return;
+  throw invalid(
+    "The archive was changed while it was imported. What was stored of it before is there: erase the organisation, then import again.",
+  );
 }
 
-function batchOf(lines: readonly ArchiveLine[]): Batch {
-  const [first] = lines;
-  if (first === undefined || first.table === "audit_log")
-    return { table: "audit_log", rows: lines.flatMap((line) => ("row" in line ? [line.row] : [])) };
-  const records = lines.flatMap((line) => ("record" in line ? [line.record] : []));
-  return { table: first.table, records };
-}
-
-/** The lines of a text that comes in pieces. What follows the last line break is a line too. */
-async function* linesOf(pieces: AsyncIterable<string | Uint8Array>): AsyncGenerator<string, void> {
-  let rest = Buffer.alloc(0);
-  for await (const piece of pieces) {
-    rest = Buffer.concat([rest, typeof piece === "string" ? Buffer.from(piece) : piece]);
-    let start = 0;
-    for (let end = rest.indexOf(10); end !== -1; end = rest.indexOf(10, start)) {
-      yield rest.toString("utf8", start, end);
-      start = end + 1;
-    }
-    rest = rest.subarray(start);
-  }
-  if (rest.length > 0) yield rest.toString("utf8");
-}
-
-function changed(how: string): StorageError {
-  return invalid(`The archive isn't what was exported: ${how}. Export it again.`);
+function batchOf(table: MovableTable, lines: readonly string[]): Batch {
+  const all = lines.map((line) => JSON.parse(line) as Members);
+  if (table === "audit_log") return { table, rows: all.map(rowOf) };
+  return { table, records: all.map((members) => recordOf(table, members)) };
 }

@@ -55,12 +55,12 @@ export interface Organisations {
   export(orgId: string, options?: CallOptions): Promise<AsyncIterable<string>>;
   /**
    * Takes over an archive as it is, into a deployment where the organisation holds nothing: versions, instants and ciphertext, the trail's bytes
-   * and parts, and at its end an entry `organisation.imported`. The archive is read twice: as a whole before anything is written. One that is broken
-   * off leaves a part: erase that, then import again.
+   * and parts, and at its end an entry `organisation.imported`. The archive is read several times, in constant memory: first as a whole, when structure and every value are
+   * checked before anything is written. What was checked is stored, and nothing else. An import that is broken off leaves a part: erase that, then import again.
    *
    * @param orgId - the archive's own: secrets open nowhere else
    * @param read - opens the archive from its beginning
-   * @throws StorageError `VALIDATION` for an archive that is cut off, changed or another organisation's; `ALREADY_EXISTS` when the organisation holds
+   * @throws StorageError `VALIDATION`, with line number and reason, for an archive that is cut off, changed, another organisation's, or holds what can't be stored; `ALREADY_EXISTS` when the organisation holds
    * anything; `KEY_MISMATCH`, `ENCRYPTION_KEY_MISSING` when it holds secrets that wouldn't open, of which nothing is left behind; `UNSUPPORTED` for another version's archive
    */
   import(

@@ -89,7 +89,7 @@ function queryRef(query: SlackInstallationQuery): SealedRef {
 }
 
 /** A workspace's installation goes by its team, an organisation-wide one by its enterprise even when a query also names a team. */
-function installationRef(query: {
+export function installationRef(query: {
   teamId?: string | undefined;
   enterpriseId?: string | undefined;
   isEnterpriseInstall?: boolean | undefined;

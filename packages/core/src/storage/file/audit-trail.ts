@@ -3,10 +3,10 @@ import { sealEntry } from "../../audit/entry.ts";
 import { genesisHash, newLogOrigin, sealingTime } from "../../audit/leaf.ts";
 import { StorageError } from "../../errors/storage-error.ts";
 import type { AuditHead, AuditRow, Erasure, TreeTile } from "../backend.ts";
+import { IdIndex } from "../id-index.ts";
 import type { AuditFiles, AuditFilesMark, AuditLine } from "./audit-files.ts";
 import type { ErasedPart } from "./audit-parts.ts";
 import type { Damage } from "./failures.ts";
-import { IdIndex } from "./id-index.ts";
 import { OpenIntents } from "./open-intents.ts";
 import { checkSealed, parseLeaf } from "./sealed-elsewhere.ts";
 
