@@ -18,7 +18,8 @@ export interface ApiKeyRotateOptions extends CallOptions {
 }
 
 /**
- * The organisation's API keys. Of a token only its SHA-256 is stored. Every change writes its audit entry, which holds neither.
+ * The organisation's API keys. Of a token only its SHA-256 is stored. Every change writes its audit entry, which holds neither; so does ending or
+ * rotating what isn't there or has ended, with the outcome `failure`.
  *
  * A change works on every instance within half a second: for so long a process may rely on what it read.
  */

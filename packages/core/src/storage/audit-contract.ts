@@ -65,7 +65,8 @@ export interface Audit {
 
   /**
    * Erases the details of an entry and seals an entry `audit.redacted` that says so, both or neither. Chain, tree and all proofs stay
-   * valid; the entry shows as redacted from then on. Again it changes nothing and returns the entry that says so.
+   * valid; the entry shows as redacted from then on. Again it erases nothing and returns the entry that says so;
+   * what is asked for in vain is an entry `audit.redaction_failed`.
    *
    * @param reason - why, as details of the new entry: may itself be erased
    * @returns the entry that was sealed

@@ -273,7 +273,7 @@ export interface Subscribers {
   count(options?: CallOptions): Promise<SubscriberCount>;
 }
 
-/** Slack OAuth installations: table `slack_installations`. Tokens are sealed; every change, and every reading of tokens, writes its audit entry. */
+/** Slack OAuth installations: table `slack_installations`. Tokens are sealed; every change, and every reading of tokens, found or not, writes its audit entry. */
 export interface SlackInstallations {
   /**
    * Stores an installation, replacing the one of the same workspace or enterprise.
@@ -285,7 +285,7 @@ export interface SlackInstallations {
   get(query: SlackInstallationQuery, options?: CallOptions): Promise<SlackInstallation | null>;
   /**
    * Its tokens by name. Seals an entry `secret.read` before it hands them over, each time: who needs a token all the time keeps it for a
-   * while. `null`, and no entry, when there is no such installation.
+   * while. `null` when there is no such installation: the entry then has the outcome `failure`.
    *
    * @throws StorageError `DECRYPTION_FAILED`, `ENCRYPTION_KEY_MISSING`, `KEY_MISMATCH`; `UNSUPPORTED` on a read-only handle
    */
@@ -293,12 +293,12 @@ export interface SlackInstallations {
     query: SlackInstallationQuery,
     options?: CallOptions,
   ): Promise<Readonly<Record<string, Secret>> | null>;
-  /** Removes an installation with its tokens; tells whether there was one. @throws StorageError `PRECONDITION_FAILED` */
+  /** Removes an installation with its tokens; tells, and its entry too, whether there was one. @throws StorageError `PRECONDITION_FAILED` */
   delete(query: SlackInstallationQuery, options?: DeleteOptions): Promise<boolean>;
   list(options?: ListOptions): Listing<SlackInstallation>;
 }
 
-/** One set of credentials per integration: table `channel_configs`. Credentials are sealed; every change, and every reading of them, writes its audit entry. */
+/** One set of credentials per integration: table `channel_configs`. Credentials are sealed; every change, and every reading of them, found or not, writes its audit entry. */
 export interface ChannelConfigs {
   /** Stores an integration's credentials and settings, replacing both. @throws StorageError `ENCRYPTION_KEY_MISSING`, `KEY_MISMATCH`, `PRECONDITION_FAILED`, `LIMIT_EXCEEDED` */
   set(
@@ -310,7 +310,7 @@ export interface ChannelConfigs {
   get(integration: string, options?: CallOptions): Promise<ChannelConfig | null>;
   /**
    * The credentials by name. Seals an entry `secret.read` before it hands them over, each time: who needs them all the time keeps them for
-   * a while. `null`, and no entry, when there is no such integration.
+   * a while. `null` when there is no such integration: the entry then has the outcome `failure`.
    *
    * @throws StorageError `DECRYPTION_FAILED`, `ENCRYPTION_KEY_MISSING`, `KEY_MISMATCH`; `UNSUPPORTED` on a read-only handle
    */
@@ -318,7 +318,7 @@ export interface ChannelConfigs {
     integration: string,
     options?: CallOptions,
   ): Promise<Readonly<Record<string, Secret>> | null>;
-  /** Removes an integration with its credentials; tells whether there was one. @throws StorageError `PRECONDITION_FAILED` */
+  /** Removes an integration with its credentials; tells, and its entry too, whether there was one. @throws StorageError `PRECONDITION_FAILED` */
   delete(integration: string, options?: DeleteOptions): Promise<boolean>;
   list(options?: ListOptions): Listing<ChannelConfig>;
 }

@@ -218,15 +218,7 @@ describeEachBackend("what matters is recorded by itself:", { everyLogin: true },
 
   test("what changes nothing that matters writes no entry", async () => {
     const storage = backend.open();
-    const {
-      memory,
-      agentStates,
-      projects,
-      projectConfigs,
-      subscribers,
-      slackInstallations,
-      channelConfigs,
-    } = storage;
+    const { memory, agentStates, projects, projectConfigs, subscribers } = storage;
     await memory.set("agent", "key", 1);
     await memory.setMany("agent", [{ key: "a", value: 1 }]);
     await memory.delete("agent", "key");
@@ -238,11 +230,68 @@ describeEachBackend("what matters is recorded by itself:", { everyLogin: true },
     expect(await agentStates.delete("nobody")).toBe(false);
     expect(await projects.delete("none")).toBe(false);
     expect(await projectConfigs.unlink("nobody")).toBe(false);
-    expect(await slackInstallations.delete({ teamId: "T0" })).toBe(false);
-    expect(await channelConfigs.delete("sentry")).toBe(false);
-    expect(await channelConfigs.getCredentials("sentry")).toBeNull();
-    expect(await slackInstallations.getTokens({ teamId: "T0" })).toBeNull();
     expect(await storage.audit.verify()).toMatchObject({ size: 0 });
+  });
+
+  test("access to secrets and keys that finds nothing writes one too", async () => {
+    const storage = backend.open();
+    const { slackInstallations, channelConfigs, apiKeys, audit } = storage.as(actor);
+    const { seq } = await audit.append({ action: "deploy.started", details: 1 });
+    await audit.redact(seq, "asked for");
+    const { key } = await apiKeys.create({ name: "CI", scopes: ["read"] });
+    await apiKeys.revoke(key.id);
+    const before = (await audit.verify()).size;
+    const team = { type: "slack_installation", id: "team:T0" };
+    const sentry = { type: "integration", id: "sentry" };
+    const gone = { why: "not_found" };
+    const fruitless = async (
+      what: () => Promise<unknown>,
+      result: unknown,
+      ...[action, target, details]: readonly [string, object, object]
+    ) => {
+      if (result === "NOT_FOUND") await expectCode(what(), result);
+      else expect(await what()).toEqual(result);
+      const [entry] = (await audit.list({ limit: 1 })).items;
+      expect(entry).toMatchObject({ actor, action, outcome: "failure" });
+      expect([entry?.target, entry?.details]).toEqual([target, details]);
+    };
+    const keyOf = (id: string) => ({ type: "api_key", id });
+    const { getTokens } = slackInstallations;
+    await fruitless(() => getTokens({ teamId: "T0" }), null, "secret.read", team, gone);
+    const uninstall = () => slackInstallations.delete({ teamId: "T0" });
+    await fruitless(uninstall, false, "slack.uninstalled", team, gone);
+    const { getCredentials } = channelConfigs;
+    await fruitless(() => getCredentials("sentry"), null, "secret.read", sentry, gone);
+    const remove = () => channelConfigs.delete("sentry");
+    await fruitless(remove, false, "integration.removed", sentry, gone);
+    const ended = { why: "revoked" };
+    const revoked = await apiKeys.get(key.id);
+    const revoke = (id: string) => () => apiKeys.revoke(id);
+    const rotate = (id: string) => () => apiKeys.rotate(id);
+    await fruitless(revoke(key.id), revoked, "api_key.revoked", keyOf(key.id), ended);
+    await fruitless(revoke("none"), "NOT_FOUND", "api_key.revoked", keyOf("none"), gone);
+    await fruitless(rotate(key.id), "NOT_FOUND", "api_key.rotated", keyOf(key.id), ended);
+    await fruitless(rotate("none"), "NOT_FOUND", "api_key.rotated", keyOf("none"), gone);
+    const { key: brief } = await apiKeys.create({
+      name: "brief",
+      scopes: ["read"],
+      expiresAt: backend.clock.iso(1000),
+    });
+    backend.clock.advance(1000);
+    const expired = { why: "expired" };
+    await fruitless(rotate(brief.id), "NOT_FOUND", "api_key.rotated", keyOf(brief.id), expired);
+    const redact = (at: number) => () => audit.redact(at, "asked for");
+    const failed = "audit.redaction_failed";
+    const entryAt = (at: number) => ({ type: "audit_entry", id: String(at) });
+    const [earlier] = (await audit.list({ action: "audit.redacted" })).items;
+    await fruitless(redact(seq), earlier, failed, entryAt(seq), { why: "already_erased" });
+    await fruitless(redact(9999), "NOT_FOUND", failed, entryAt(9999), gone);
+    const bare = await audit.append({ action: "deploy.ended" });
+    const none = { why: "no_details" };
+    await fruitless(redact(bare.seq), "NOT_FOUND", failed, entryAt(bare.seq), none);
+    // Twelve of them, the key and the entry that were made between, and no more.
+    const report = await audit.verify();
+    expect(report).toMatchObject({ size: before + 14, redacted: 1, firstFailure: null });
   });
 
   test("a change that fails leaves no entry", async () => {

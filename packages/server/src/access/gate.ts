@@ -129,7 +129,7 @@ export async function guard(
 
   app.addHook("onRequest", admit);
   app.addHook("preHandler", (request, _reply, done) => {
-    if (readsAdministration(request)) record.granted(request).then(() => done(), done);
+    if (recordsAccess(request)) record.granted(request).then(() => done(), done);
     else done();
   });
   return requireScopes;
@@ -150,8 +150,12 @@ function isAdministration({ routeOptions }: FastifyRequest): boolean {
   return scope === "admin" || access === "operator";
 }
 
-function readsAdministration(request: FastifyRequest): boolean {
-  return isAdministration(request) && (request.method === "GET" || request.method === "HEAD");
+/** Changes of administration, and secrets, write entries of their own. */
+function recordsAccess(request: FastifyRequest): boolean {
+  const isRead = request.method === "GET" || request.method === "HEAD";
+  return (
+    (isAdministration(request) && isRead) || request.routeOptions.config.recordsAccess === true
+  );
 }
 
 function isPrivileged(request: FastifyRequest): boolean {

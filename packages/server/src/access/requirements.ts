@@ -13,6 +13,8 @@ declare module "fastify" {
     readonly scope?: ApiKeyScope;
     /** In place of a scope. */
     readonly access?: Access;
+    /** Whether each request that is let through is an entry, as it is where administration is read: for what needn't write one of its own. */
+    readonly recordsAccess?: true;
   }
 }
 

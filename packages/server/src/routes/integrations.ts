@@ -164,7 +164,7 @@ function credentialsRoute(app: App, storageOf: StorageOf): void {
         operationId: "readCredentials",
         summary: "An integration's credentials in clear",
         description:
-          "Each reading is an entry `secret.read` of the trail, sealed before the answer.",
+          "Each reading is an entry `secret.read` of the trail, sealed before the answer. It says so when there was nothing to read.",
         params,
         response: responses(
           { 200: ["The credentials.", z.object({ credentials: secretValues })] },

@@ -159,10 +159,11 @@ function rotateRoute(app: App, storageOf: StorageOf, requireScopes: RequireScope
     async (request, reply) => {
       const { apiKeys } = storageOf(request);
       const { id } = request.params;
-      const before = existing(await apiKeys.get(id));
-      // The new token does what the earlier one did: whoever gets it must be allowed as much.
-      await requireScopes(request, before.scopes);
-      const expiresAt = endInstead(request.principal, before.expiresAt, request.body.expiresAt);
+      const before = await apiKeys.get(id);
+      // The new token does what the earlier one did: whoever gets it must be allowed as much. Of none there is no token, and rotating says so.
+      if (before !== null) await requireScopes(request, before.scopes);
+      const own = before?.expiresAt ?? null;
+      const expiresAt = endInstead(request.principal, own, request.body.expiresAt);
       const { key, token } = await apiKeys.rotate(id, {
         ...request.body,
         ...(expiresAt !== undefined && { expiresAt }),
@@ -181,9 +182,4 @@ function endInstead(
   const limit = principal?.kind === "key" ? principal.expiresAt : null;
   const endsInTime = limit === null || (own !== null && Date.parse(own) <= Date.parse(limit));
   return expiresAt === undefined && endsInTime ? undefined : withinOwnLife(principal, expiresAt);
-}
-
-function existing(key: ApiKey | null): ApiKey {
-  if (key !== null) return key;
-  throw new StorageError("NOT_FOUND", "There is no such API key. GET /api/keys lists them.");
 }

@@ -79,7 +79,7 @@ function tokensRoute(app: App, storageOf: StorageOf): void {
         operationId: "readSlackTokens",
         summary: "An installation's tokens in clear",
         description:
-          "Each reading is an entry `secret.read` of the trail, sealed before the answer.",
+          "Each reading is an entry `secret.read` of the trail, sealed before the answer. It says so when there was nothing to read.",
         querystring: named,
         response: responses({ 200: ["The tokens.", z.object({ tokens: secretValues })] }, 404),
       },

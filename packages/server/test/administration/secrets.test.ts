@@ -55,8 +55,10 @@ describe("/api/secrets", () => {
     const [entry] = (await storage.audit.list({ action: "secrets.rotated" })).items;
     expect(entry?.actor).toEqual({ type: "system", id: "admin-key" });
     const own = await storage.forOrg(deploymentOrgId).audit.list();
-    expect(own.items).toMatchObject([
-      { action: "access.granted", target: { id: "GET /api/secrets/status" } },
+    expect(own.items.map(({ action, target }) => `${action} ${target?.id}`)).toEqual([
+      "access.granted POST /api/secrets/rotate",
+      "access.granted GET /api/secrets/status",
+      "access.granted POST /api/secrets/rotate",
     ]);
     for (const body of [{ limit: 0 }, { limit: 10_001 }, { limits: 1 }, []])
       expectProblem(await server.call(rotateCall(body)), 400, "VALIDATION");

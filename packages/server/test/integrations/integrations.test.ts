@@ -88,14 +88,22 @@ describeServed("integrations", (server) => {
     const read = await call({ path, headers: inOrg(org) });
     expect(read.text).toBe(JSON.stringify({ credentials }));
     expect(read.headers).toMatchObject({ "cache-control": "no-store" });
-    expect(await actions(org)).toEqual(["integration.configured sentry", "secret.read sentry"]);
-    const entry = await server.storage.forOrg(org).audit.get(1);
-    expect(entry).toMatchObject({
+    expect(await actions(org)).toEqual([
+      "secret.read sentry",
+      "integration.configured sentry",
+      "secret.read sentry",
+    ]);
+    const { audit } = server.storage.forOrg(org);
+    expect(await audit.get(0)).toMatchObject({
+      outcome: "failure",
+      details: { why: "not_found" },
+    });
+    expect(await audit.get(2)).toMatchObject({
       outcome: "success",
       details: { credentials: ["__proto__", "token"] },
     });
     expect((await call({ method: "HEAD", path, headers: inOrg(org) })).status).toBe(405);
-    expect(await actions(org)).toHaveLength(2);
+    expect(await actions(org)).toHaveLength(3);
   });
 
   it("of another organisation look as if there were none", async () => {
@@ -106,7 +114,7 @@ describeServed("integrations", (server) => {
     }
     const all = await call({ path: "/api/integrations", headers: inOrg(other) });
     expect(all.json).toEqual({ items: [], nextCursor: null });
-    expect(await actions(other)).toEqual([]);
+    expect(await actions(other)).toEqual(["secret.read railway"]);
   });
 
   it("that aren't acceptable are refused without being repeated", async () => {

@@ -58,9 +58,12 @@ export async function eraseOrganisation(
     );
   }
   const begun = await unfinishedErasure(context, orgId);
-  if (begun === null && !(await backend.organisations(call)).includes(orgId))
-    throw noOrganisation(orgId);
   const trail = ownTrail(context);
+  if (begun === null && !(await backend.organisations(call)).includes(orgId)) {
+    const details = { organisation: orgId, why: "not_found" };
+    await trail.append({ action, outcome: "failure", details });
+    throw noOrganisation(orgId);
+  }
   const intent = begun ?? (await trail.intent({ action, details: { organisation: orgId } }));
   await keepClosed({ ...context, orgId: deploymentOrgId }, call);
   const removed = new Map<string, number>();

@@ -9,7 +9,7 @@ import type { Put, StoredRecord } from "../backend.ts";
 import { optionNames } from "../option-names.ts";
 import { expiryOf, parse } from "../validation.ts";
 import { endOf, keyRef, showKey } from "./api-key-records.ts";
-import { automaticEntry } from "./audit-entries.ts";
+import { automaticEntry, type Fruitless, fruitlessEntry } from "./audit-entries.ts";
 import { withContext } from "./context.ts";
 import { memoryOf, nameOf } from "./key-memory.ts";
 import { tableListing } from "./listing.ts";
@@ -47,27 +47,38 @@ export function apiKeysDomain(runner: Runner): ApiKeys {
     revoke: (id, options) =>
       forgetting(
         id,
-        runner.run(async (unit) => {
-          const before = await existing(unit, id);
-          if (before.columns["revoked_at"] !== null) return showKey(before);
-          unit.append(
-            automaticEntry(unit.context.actor, { action: "api_key.revoked", ...subject(id) }),
-          );
-          return showKey(change(unit, before, { revoked_at: iso(unit.call.now) }));
-        }, options),
+        runner
+          .run(async (unit) => {
+            const said = { action: "api_key.revoked", ...subject(id) } as const;
+            const { actor } = unit.context;
+            const before = await unit.read(keyRef(id));
+            if (before === null) {
+              unit.append(fruitlessEntry(actor, said, "not_found"));
+              return null;
+            }
+            if (before.columns["revoked_at"] !== null) {
+              unit.append(fruitlessEntry(actor, said, "revoked"));
+              return showKey(before);
+            }
+            unit.append(automaticEntry(actor, said));
+            return showKey(change(unit, before, { revoked_at: iso(unit.call.now) }));
+          }, options)
+          .then((key) => key ?? unknown(id)),
       ),
     rotate: (id, options) =>
       forgetting(
         id,
-        runner.run(
-          async (unit) => {
-            const overlapMs = checkOverlap(options?.overlapMs);
-            const validUntil = endGiven(options?.expiresAt, unit.call.now);
-            return replace(unit, await existing(unit, id), overlapMs, validUntil);
-          },
-          options,
-          optionNames.rotateKey,
-        ),
+        runner
+          .run(
+            async (unit) => {
+              const overlapMs = checkOverlap(options?.overlapMs);
+              const validUntil = endGiven(options?.expiresAt, unit.call.now);
+              return replace(unit, id, overlapMs, validUntil);
+            },
+            options,
+            optionNames.rotateKey,
+          )
+          .then((issued) => (typeof issued === "string" ? unusable(id, issued) : issued)),
       ),
   };
   return withContext(domain, context);
@@ -103,19 +114,28 @@ function endGiven(expiresAt: Date | string | undefined, now: number): string | n
   return expiryOf(expiresAt === undefined ? {} : { expiresAt }, now);
 }
 
-/** @param validUntil - the new key's end; `null` for that of the one before */
-function replace(
+/**
+ * @param validUntil - the new key's end; `null` for that of the one before
+ * @returns why there is no key to replace, where there is none: its entry is to be sealed, so nothing may be thrown before that
+ */
+async function replace(
   unit: UnitOfWork,
-  before: StoredRecord,
+  id: string,
   overlapMs: number,
   validUntil: string | null,
-): IssuedApiKey {
+): Promise<IssuedApiKey | Fruitless> {
   const { now } = unit.call;
-  const key = showKey(before);
-  const { id, name, scopes, expiresAt } = key;
-  if (endOf(key, now) !== null) {
-    throw new StorageError("NOT_FOUND", `The API key ${id} has ended already. Make a new one.`);
+  const { actor } = unit.context;
+  const said = { action: "api_key.rotated", ...subject(id) } as const;
+  const before = await unit.read(keyRef(id));
+  const key = before === null ? null : showKey(before);
+  const why = key === null ? "not_found" : endOf(key, now);
+  if (before === null || key === null || why !== null) {
+    const found = why ?? "not_found";
+    unit.append(fruitlessEntry(actor, said, found));
+    return found;
   }
+  const { name, scopes, expiresAt } = key;
   const fields = { id: newId(), name, scopes, validUntil: validUntil ?? expiresAt };
   const issued = issue(unit, fields, id);
   const end = iso(now + overlapMs);
@@ -125,9 +145,7 @@ function replace(
       : { valid_until: expiresAt !== null && expiresAt < end ? expiresAt : end };
   change(unit, before, ending);
   const details = { replacedBy: issued.key.id, overlapMs };
-  unit.append(
-    automaticEntry(unit.context.actor, { action: "api_key.rotated", ...subject(id) }, details),
-  );
+  unit.append(automaticEntry(actor, said, details));
   return issued;
 }
 
@@ -137,10 +155,15 @@ function change(unit: UnitOfWork, before: StoredRecord, columns: Put["columns"])
   return putRecord(unit, ref, before, { ...before.columns, ...columns });
 }
 
-async function existing(unit: UnitOfWork, id: string): Promise<StoredRecord> {
-  const record = await unit.read(keyRef(id));
-  if (record !== null) return record;
+/** @throws StorageError `NOT_FOUND`, once the entry that says so is sealed */
+function unknown(id: string): never {
   throw new StorageError("NOT_FOUND", `There is no API key ${JSON.stringify(id)}.`);
+}
+
+/** As {@link unknown}, and of a key that has ended. */
+function unusable(id: string, why: Fruitless): never {
+  if (why === "not_found") return unknown(id);
+  throw new StorageError("NOT_FOUND", `The API key ${id} has ended already. Make a new one.`);
 }
 
 function subject(id: string) {

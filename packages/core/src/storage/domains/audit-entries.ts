@@ -54,6 +54,20 @@ function contentFrom(
 export interface AutomaticContent
   extends Pick<EntryContent, "target" | "agent" | "project" | "correlationId"> {
   readonly action: OwnAction;
+  /** Default: `success`. */
+  readonly outcome?: "failure";
+}
+
+/** Why an access that was granted came to nothing. */
+export type Fruitless = "not_found" | "expired" | "revoked" | "already_erased" | "no_details";
+
+/** The entry of an access to secrets or administration that was granted, showed nothing and changed nothing. */
+export function fruitlessEntry(
+  actor: Actor,
+  said: AutomaticContent,
+  why: Fruitless,
+): PreparedEntry {
+  return automaticEntry(actor, { ...said, outcome: "failure" }, { why });
 }
 
 /** The entry that a change writes by itself. */
@@ -66,7 +80,7 @@ export function automaticEntry(
     details === undefined
       ? {}
       : { details: encodeValue(details, "details", limits.auditEntryBytes) };
-  return prepareEntry(contentFrom(said, newId(), actor, "success"), parts);
+  return prepareEntry(contentFrom(said, newId(), actor, said.outcome ?? "success"), parts);
 }
 
 /** A trail's place takes at most this much: `log`, `prev`, `seq` and `ts`. */

@@ -6,7 +6,7 @@ import { StorageError } from "../../errors/storage-error.ts";
 import type { Audit } from "../audit-contract.ts";
 import type { AuditRow, CallContext } from "../backend.ts";
 import { checkText } from "../validation.ts";
-import { automaticEntry, showEntry } from "./audit-entries.ts";
+import { automaticEntry, type Fruitless, fruitlessEntry, showEntry } from "./audit-entries.ts";
 import { rowAt, showRow } from "./audit-reading.ts";
 import { beginCall, type HandleContext } from "./context.ts";
 import { commitOn } from "./trail-signal.ts";
@@ -21,14 +21,44 @@ export function auditRedaction(context: HandleContext): Pick<Audit, "redact"> {
       const sealed =
         row === null ? undefined : (JSON.parse(Buffer.from(row.leaf).toString()) as Leaf);
       if (row === null || sealed === undefined)
-        throw new StorageError("NOT_FOUND", `The trail has no entry ${seq}.`);
+        return nothingToErase(context, call, seq, "not_found");
       if (!Object.hasOwn(sealed.parts, detailsPart))
-        throw new StorageError("NOT_FOUND", `Entry ${seq} was sealed without details.`);
-      if (!row.parts.some(({ name }) => name === detailsPart))
-        return erasedEarlier(context, row, call);
-      return erase(context, row, reason, call);
+        return nothingToErase(context, call, seq, "no_details");
+      if (row.parts.some(({ name }) => name === detailsPart))
+        return erase(context, row, reason, call);
+      const earlier = await erasedEarlier(context, row, call);
+      await noteFruitless(context, call, seq, "already_erased");
+      return earlier;
     },
   };
+}
+
+/** Says in the trail that somebody wanted an entry's details erased that can't be. It mustn't look like an erasure, which verification counts. */
+async function noteFruitless(
+  context: HandleContext,
+  call: CallContext,
+  seq: number,
+  why: Fruitless,
+): Promise<void> {
+  const target = { type: "audit_entry", id: String(seq) };
+  const entry = fruitlessEntry(context.actor, { action: "audit.redaction_failed", target }, why);
+  await commitOn(context, { checks: [], writes: [], appends: [entry] }, call);
+}
+
+/** @throws StorageError `NOT_FOUND`, once the entry that says so is sealed */
+async function nothingToErase(
+  context: HandleContext,
+  call: CallContext,
+  seq: number,
+  why: "not_found" | "no_details",
+): Promise<never> {
+  await noteFruitless(context, call, seq, why);
+  throw new StorageError(
+    "NOT_FOUND",
+    why === "not_found"
+      ? `The trail has no entry ${seq}.`
+      : `Entry ${seq} was sealed without details.`,
+  );
 }
 
 /** Two at the same moment may both get here: the second erases nothing, and its entry does no harm. */

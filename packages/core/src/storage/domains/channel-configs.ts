@@ -10,9 +10,9 @@ import { encodeValue } from "../values.ts";
 import { automaticEntry } from "./audit-entries.ts";
 import { metaOf } from "./context.ts";
 import { tableListing } from "./listing.ts";
-import { assertPreconditions, deleteRecord, putRecord, readShown } from "./record-verbs.ts";
+import { assertPreconditions, putRecord, readShown } from "./record-verbs.ts";
 import type { Runner } from "./runner.ts";
-import { readSecrets, sealSecrets, secretNames } from "./sealed-secrets.ts";
+import { deleteSecrets, readSecrets, sealSecrets, secretNames } from "./sealed-secrets.ts";
 
 /** Integration credentials on a handle. */
 export function channelConfigsDomain(runner: Runner): ChannelConfigs {
@@ -68,7 +68,7 @@ export function channelConfigVerbs(
       runner.run(
         async (unit) => {
           const said = { action: "integration.removed", ...subject(integration) } as const;
-          return deleteRecord(unit, channelRef(integration), options, () => said);
+          return deleteSecrets(unit, channelRef(integration), options, said);
         },
         options,
         optionNames.delete,

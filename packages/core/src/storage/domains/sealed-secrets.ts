@@ -3,10 +3,12 @@ import type { EntryContent } from "../../audit/leaf-text.ts";
 import { Secret } from "../../crypto/secret.ts";
 import { limits } from "../../domain/limits.ts";
 import { StorageError } from "../../errors/storage-error.ts";
-import type { ColumnValue } from "../backend.ts";
+import type { ColumnValue, Delete } from "../backend.ts";
+import type { Preconditions } from "../options.ts";
 import { type SealedRef, sealedColumns, secretPlace } from "../stored-keys.ts";
-import { automaticEntry } from "./audit-entries.ts";
+import { type AutomaticContent, automaticEntry, fruitlessEntry } from "./audit-entries.ts";
 import type { HandleContext } from "./context.ts";
+import { deleteRecord } from "./record-verbs.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 type Secrets = Readonly<Record<string, string>>;
@@ -31,7 +33,7 @@ export async function sealSecrets(
 /**
  * Opens a record's secrets and buffers the entry that says so: they are handed over once the entry is sealed, never without it.
  *
- * @returns `null` when there is no such record, which leaves no entry
+ * @returns `null` when there is no such record, which leaves an entry too: whoever tries names should be seen
  * @throws StorageError `DECRYPTION_FAILED`, `ENCRYPTION_KEY_MISSING`, `KEY_MISMATCH`
  */
 export async function readSecrets(
@@ -39,18 +41,35 @@ export async function readSecrets(
   ref: SealedRef,
   subject: Pick<EntryContent, "target">,
 ): Promise<Readonly<Record<string, Secret>> | null> {
+  const { actor } = unit.context;
+  const said = { action: "secret.read", ...subject } as const;
   const record = await unit.read(ref);
-  if (record === null) return null;
+  if (record === null) {
+    unit.append(fruitlessEntry(actor, said, "not_found"));
+    return null;
+  }
   const field = sealedColumns[ref.table];
   const secrets = await openSecrets(unit.context, ref, record.columns[field]);
-  unit.append(
-    automaticEntry(
-      unit.context.actor,
-      { action: "secret.read", ...subject },
-      { [field]: Object.keys(secrets).sort() },
-    ),
-  );
+  unit.append(automaticEntry(actor, said, { [field]: Object.keys(secrets).sort() }));
   return secrets;
+}
+
+/**
+ * Buffers the delete of a record with its secrets, and its entry. One that isn't there leaves an entry too.
+ *
+ * @returns whether there was one
+ * @throws StorageError `PRECONDITION_FAILED`
+ */
+export async function deleteSecrets(
+  unit: UnitOfWork,
+  ref: SealedRef,
+  options: Preconditions | undefined,
+  said: AutomaticContent,
+  more?: Pick<Delete, "releases">,
+): Promise<boolean> {
+  const existed = await deleteRecord(unit, ref, options, () => said, more);
+  if (!existed) unit.append(fruitlessEntry(unit.context.actor, said, "not_found"));
+  return existed;
 }
 
 /** Opens what {@link sealSecrets} sealed. @throws StorageError `DECRYPTION_FAILED`, `ENCRYPTION_KEY_MISSING`, `KEY_MISMATCH` */

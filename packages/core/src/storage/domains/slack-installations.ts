@@ -9,9 +9,9 @@ import { parse } from "../validation.ts";
 import { automaticEntry } from "./audit-entries.ts";
 import { metaOf } from "./context.ts";
 import { tableListing } from "./listing.ts";
-import { assertPreconditions, deleteRecord, putRecord, readShown } from "./record-verbs.ts";
+import { assertPreconditions, putRecord, readShown } from "./record-verbs.ts";
 import type { Runner } from "./runner.ts";
-import { readSecrets, sealSecrets, secretNames } from "./sealed-secrets.ts";
+import { deleteSecrets, readSecrets, sealSecrets, secretNames } from "./sealed-secrets.ts";
 
 /** Slack installations on a handle. */
 export function slackInstallationsDomain(runner: Runner): SlackInstallations {
@@ -76,7 +76,7 @@ export function slackInstallationVerbs(
         async (unit) => {
           const ref = queryRef(query);
           const said = { action: "slack.uninstalled", ...subject(ref) } as const;
-          return deleteRecord(unit, ref, options, () => said, { releases: ref.key });
+          return deleteSecrets(unit, ref, options, said, { releases: ref.key });
         },
         options,
         optionNames.delete,

@@ -89,19 +89,24 @@ function secretStep(world: World, name: keyof typeof tables, id: string, step: S
   }
   if ("demand" in step) {
     world.demand(step.demand, before);
-    if (before !== undefined) world.record({ action: actions[2], target: target(id) });
+    const removed = { action: actions[2], target: target(id) };
+    world.record(before === undefined ? { ...removed, ...fruitless } : removed);
     return rows.delete(id);
   }
   if (before === undefined) return null;
   return withoutToken(before);
 }
 
-/** The secret in clear, and the entry that says who has it. */
+/** What an entry says of a secret that isn't there. */
+const fruitless = { outcome: "failure", details: { why: "not_found" } } as const;
+
+/** The secret in clear, and the entry that says who has it, or wanted it. */
 export function readSecret(world: World, name: keyof typeof tables, id: string): unknown {
   const { target, details } = tables[name];
   const row = world.state[name].get(id);
+  const read = { action: "secret.read", target: target(id) };
+  world.record(row === undefined ? { ...read, ...fruitless } : { ...read, details });
   if (row === undefined) return null;
-  world.record({ action: "secret.read", target: target(id), details });
   return { token: row["token"] };
 }
 
