@@ -10,6 +10,8 @@ import type { Context, Scenario } from "./scenario.ts";
 
 /** Entries that a processor verifies in a second, at least. */
 const targets = { full: 80_000, hashes: 200_000 } as const;
+/** The same on any machine: what the targets are where 1.75 million such entries are hashed in a second, as on the one they were set for. */
+const ofBare = { full: 0.045, hashes: 0.115 } as const;
 const tenth = 10;
 const depths = ["full", "hashes"] as const;
 
@@ -88,7 +90,7 @@ async function speed(
     },
     checks: [
       atLeast(targets[depth], ours.value, "/s"),
-      atLeast(depth === "full" ? 0.05 : 0.15, comparison.ratio("ours", "bare"), "× bare SHA-256"),
+      atLeast(ofBare[depth], comparison.ratio("ours", "bare"), "× bare SHA-256"),
     ],
   };
 }
