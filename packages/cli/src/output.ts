@@ -50,11 +50,16 @@ export function columns(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** Ends quietly when the reader of our output goes away, as `codespar memory list … | head` does. */
+/**
+ * Ends quietly when the reader of our output goes away, as `codespar memory list … | head` does, and with a line that says why when it can't be
+ * written, as to a full disk.
+ */
 export function endWithReader(): void {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(exitCodes.brokenPipe);
-    throw error;
+    // Whoever wrote may wait for it for ever, and can't say so.
+    note(`codespar: Standard output can't be written (${error.message}). Check free space.`);
+    process.exit(exitCodes.failure);
   });
   // Nobody is left to tell.
   process.stderr.on("error", () => undefined);

@@ -65,6 +65,17 @@ describe("the reader of standard output", () => {
   });
 });
 
+describe("standard output that can't be written", () => {
+  it.skipIf(process.platform !== "linux")("is told of in one line", async () => {
+    // A shell reads it: what comes back on the terminal is standard error.
+    const { code, stdout } = await outcomeOf(cli.spawnOnTerminal(["health", ">/dev/full"]));
+    expect(stdout).toMatch(
+      /^codespar: Standard output can't be written \(ENOSPC: .+\)\. Check free space\.\r?\n$/,
+    );
+    expect(code).toBe(1);
+  });
+});
+
 describe("a signal", () => {
   it.each([
     ["SIGINT", 130],
