@@ -35,6 +35,7 @@ export {
 } from "./postgres/cluster.ts";
 export { everyRow } from "./postgres/every-row.ts";
 export { freePort } from "./postgres/free-port.ts";
+export { createLogin, type TestLogin } from "./postgres/login.ts";
 export {
   hasPgBouncer,
   PGBOUNCER_MISSING,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { TestDatabase } from "../../../../tooling/postgres.ts";
-import { createLogin, migratedDatabase, query, type TestLogin, withClient } from "./support.ts";
+import { createLogin, type TestDatabase, type TestLogin } from "../../../../tooling/postgres.ts";
+import { migratedDatabase, query, withClient } from "./support.ts";
 import {
   asRole,
   checkpoints,

@@ -1,6 +1,7 @@
 import { getTableConfig, PgTable } from "drizzle-orm/pg-core";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
+  createLogin,
   createTestDatabase,
   hasPgBouncer,
   PGBOUNCER_MISSING,
@@ -12,15 +13,7 @@ import * as machinery from "../../src/storage/machinery.ts";
 import type { PostgresBackend } from "../../src/storage/postgres/postgres-backend.ts";
 import * as schema from "../../src/storage/schema.ts";
 import { expectCode } from "../support/expect-code.ts";
-import {
-  appendMany,
-  backendOn,
-  createLogin,
-  entry,
-  migratedDatabase,
-  query,
-  withClient,
-} from "./support.ts";
+import { appendMany, backendOn, entry, migratedDatabase, query, withClient } from "./support.ts";
 import { fill } from "./two-organisations.ts";
 
 /** Every table that holds something of an organisation. */

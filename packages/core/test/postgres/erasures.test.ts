@@ -1,19 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { TestDatabase } from "../../../../tooling/postgres.ts";
-import { createTestDatabase } from "../../../../tooling/postgres.ts";
+import {
+  createLogin,
+  createTestDatabase,
+  type TestDatabase,
+  type TestLogin,
+} from "../../../../tooling/postgres.ts";
 import { migrate } from "../../src/index.ts";
 import type { Commit, Erasure } from "../../src/storage/backend.ts";
 import type { PostgresBackend } from "../../src/storage/postgres/postgres-backend.ts";
 import { expectCode } from "../support/expect-code.ts";
-import {
-  backendOn,
-  createLogin,
-  entry,
-  migratedDatabase,
-  query,
-  type TestLogin,
-  withClient,
-} from "./support.ts";
+import { backendOn, entry, migratedDatabase, query, withClient } from "./support.ts";
 
 const now = Date.UTC(2026, 0, 1);
 

@@ -1,11 +1,16 @@
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type Cluster, startCluster, type TestDatabase } from "../../../../tooling/postgres.ts";
+import {
+  type Cluster,
+  createLogin,
+  startCluster,
+  type TestDatabase,
+} from "../../../../tooling/postgres.ts";
 import { createStorage, migrate, type Storage, type StorageError } from "../../src/index.ts";
 import { expectCode, expectEach } from "../support/expect-code.ts";
 import { expectHonest, expectKept, expectNoLeak, Load } from "./load.ts";
-import { createLogin, migratedDatabase, query, withClient } from "./support.ts";
+import { migratedDatabase, query, withClient } from "./support.ts";
 import { TcpProxy } from "./tcp-proxy.ts";
 
 const rounds = Number(process.env["CODESPAR_TEST_ROUNDS"] ?? 1);

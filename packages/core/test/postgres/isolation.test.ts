@@ -1,16 +1,18 @@
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
+  createLogin,
   createTestDatabase,
   hasPgBouncer,
   PGBOUNCER_MISSING,
   startPgBouncer,
   type TestDatabase,
+  type TestLogin,
 } from "../../../../tooling/postgres.ts";
 import { createStorage, migrate } from "../../src/index.ts";
 import { poolWithoutPredicates } from "../support/without-predicates.ts";
 import { exercise } from "./exercise.ts";
-import { createLogin, migratedDatabase, query, type TestLogin } from "./support.ts";
+import { migratedDatabase, query } from "./support.ts";
 import {
   asRole,
   copies,

@@ -6,6 +6,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
+  createLogin,
   createTestDatabase,
   startCluster,
   type TestDatabase,
@@ -20,7 +21,7 @@ import {
   migrationStatus,
 } from "../../src/storage/postgres/migrations/migrate.ts";
 import { expectCode } from "../support/expect-code.ts";
-import { createLogin, query } from "./support.ts";
+import { query } from "./support.ts";
 
 const names = readMigrations().map(({ name }) => name);
 const rounds = Math.max(5, Number(process.env["CODESPAR_TEST_ROUNDS"] ?? 1));

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { TestDatabase } from "../../../../tooling/postgres.ts";
+import { createLogin, type TestDatabase } from "../../../../tooling/postgres.ts";
 import { testKey, testSecret } from "../../../../tooling/secrets.ts";
 import { createStorage, deploymentOf, KeyRing } from "../../src/index.ts";
 import { expectCode } from "../support/expect-code.ts";
-import { backendOn, createLogin, migratedDatabase } from "./support.ts";
+import { backendOn, migratedDatabase } from "./support.ts";
 
 const [old, fresh] = [testKey(), testKey()];
 const credentials = { token: testSecret() };

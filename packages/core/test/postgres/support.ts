@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import pg from "pg";
 import {
   createTestDatabase,
@@ -69,31 +69,6 @@ export function query(
     const { rows } = await client.query<unknown[]>({ text, values: [...values], rowMode: "array" });
     return rows.map(([first]) => first);
   });
-}
-
-/** A login of the test's own, dropped with what it owns by `drop`. */
-export interface TestLogin {
-  readonly name: string;
-  /** The URL, logged in as this user. */
-  as(url: string): string;
-  drop(): Promise<void>;
-}
-
-/** Creates a role that may log in and nothing else, unless `attributes` say so. */
-export async function createLogin(adminUrl: string, attributes = ""): Promise<TestLogin> {
-  const name = `codespar_test_${randomBytes(6).toString("hex")}`;
-  await query(adminUrl, `CREATE ROLE ${name} LOGIN ${attributes}`);
-  return {
-    name,
-    as(url) {
-      const changed = new URL(url);
-      changed.username = name;
-      return changed.href;
-    },
-    async drop() {
-      await query(adminUrl, `DROP ROLE IF EXISTS ${name}`);
-    },
-  };
 }
 
 /** An entry to append, with these parts. */
