@@ -118,7 +118,8 @@ async function migrateLocked(
   await refuseServer(client, label);
   const { applied, pending } = compareState(await readApplied(client, "savepoint"), shipped);
   if (applied.length === 0) await refuseForeign(client);
-  if (pending.length > 0) await prepareRecord(client);
+  if (pending.length > 0)
+    await unlessRefused(label, "it can't be migrated", () => prepareRecord(client));
   for (const migration of pending) {
     options.onMigration?.(migration.name);
     await apply(client, migration, label);
@@ -180,12 +181,23 @@ async function prepareRecord(client: Client): Promise<void> {
 }
 
 async function apply(client: Client, migration: Migration, label: string): Promise<void> {
-  try {
+  await unlessRefused(label, `migration ${migration.name} failed`, async () => {
     for (const statement of statementsOf(migration)) await client.query(statement);
     await client.query(
       "INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ($1, $2)",
       [migration.hash, migration.createdAt],
     );
+  });
+}
+
+/** Changes the database, or says what it refused to. */
+async function unlessRefused(
+  label: string,
+  what: string,
+  change: () => Promise<void>,
+): Promise<void> {
+  try {
+    await change();
   } catch (error) {
     const { code, message } = databaseError(error);
     // 55P03 and lost connections say their remedy themselves.
@@ -193,7 +205,7 @@ async function apply(client: Client, migration: Migration, label: string): Promi
       throw toStorageError(error, label);
     throw new StorageError(
       "UNAVAILABLE",
-      `PostgreSQL ${label}: migration ${migration.name} failed, nothing was changed: ${message} (SQLSTATE ${code}). ` +
+      `PostgreSQL ${label}: ${what}, nothing was changed: ${message} (SQLSTATE ${code}). ` +
         "Run it as a user that owns the database.",
       { cause: error },
     );
