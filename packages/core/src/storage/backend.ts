@@ -88,8 +88,12 @@ export interface Backend extends SecretsPort {
   /** Answers within `timeoutMs`, never throws: what can't be reached shows as a reason. */
   health(timeoutMs: number): Promise<Health>;
 
-  /** The organisations that hold anything, in key order, for `move` and the start-up hint. */
-  organisations(context: CallContext): Promise<string[]>;
+  /**
+   * The organisations that hold anything, in key order.
+   *
+   * @param page - all that is asked for of them; what isn't may come too
+   */
+  organisations(context: CallContext, page?: OrganisationPage): Promise<string[]>;
 
   /**
    * Takes over a whole trail or a run of it as it is: same bytes, sequence numbers and hashes. Only for an organisation whose trail ends
@@ -244,6 +248,12 @@ export interface KeyRange {
   readonly after?: readonly string[] | undefined;
   readonly limit: number;
   readonly reverse?: boolean | undefined;
+}
+
+/** So many organisations, strictly after one. */
+export interface OrganisationPage {
+  readonly after: string;
+  readonly limit: number;
 }
 
 export interface RecordQuery extends KeyRange {

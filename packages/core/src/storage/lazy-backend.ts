@@ -11,6 +11,7 @@ import type {
   CountRow,
   KeyRange,
   OpenIntent,
+  OrganisationPage,
   RecordQuery,
   RecordRef,
   StoredRecord,
@@ -133,8 +134,8 @@ export class LazyBackend implements Backend {
     return this.#use((backend) => backend.health(timeoutMs));
   }
 
-  organisations(context: CallContext): Promise<string[]> {
-    return this.#use((backend) => backend.organisations(context));
+  organisations(context: CallContext, page?: OrganisationPage): Promise<string[]> {
+    return this.#use((backend) => backend.organisations(context, page));
   }
 
   importAudit(orgId: string, rows: readonly AuditRow[], context: CallContext): Promise<void> {

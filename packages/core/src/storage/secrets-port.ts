@@ -15,11 +15,7 @@ export interface SecretsPort {
   /** The keys as they are, unchecked and without making any. */
   keyState(): Promise<KeyState>;
 
-  /**
-   * How many records each key has sealed, in all organisations.
-   *
-   * @throws StorageError `UNSUPPORTED` when the database login doesn't see all organisations
-   */
+  /** How many records each key has sealed, in all organisations. */
   sealedCounts(): Promise<readonly SealedCount[]>;
 
   /**

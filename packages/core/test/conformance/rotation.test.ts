@@ -14,7 +14,12 @@ import { describeEachBackend, type TestBackend } from "../support/backends.ts";
 import { expectCode, expectThrown } from "../support/expect-code.ts";
 import { onPort, plant } from "../support/port.ts";
 
-const onTargetsOfTheirOwn = { targetPerTest: true, everyLogin: true, otherProcesses: true };
+const onTargetsOfTheirOwn = {
+  targetPerTest: true,
+  everyLogin: true,
+  otherProcesses: true,
+  needsOwner: true,
+};
 
 /** Two keys, and the rings that an operator sets one after the other. */
 function twoKeys() {

@@ -64,7 +64,7 @@ async function newFolder(): Promise<string> {
 }
 
 /** Looks for all organisations, so a target must be the test's own, and can't be one without predicates. */
-const ownTarget = { targetPerTest: true, otherProcesses: true };
+const ownTarget = { targetPerTest: true, everyLogin: true, otherProcesses: true };
 
 /** Makes keepers that end with the test, before its storages do. */
 function keepers(backend: TestBackend) {

@@ -6,7 +6,7 @@ import {
   startCluster,
   type TestDatabase,
 } from "../../../../tooling/postgres.ts";
-import { createStorage, migrate, type Storage } from "../../src/index.ts";
+import { createStorage, deploymentOf, migrate, type Storage } from "../../src/index.ts";
 
 const stored = 400;
 const times = 20;
@@ -18,7 +18,8 @@ afterEach(async () => {
 });
 
 /** What is looked up by its key, wherever other indexes lead with the organisation too. */
-async function lookUp({ memory, agentStates, projects, subscribers, audit }: Storage, n: number) {
+async function lookUp(storage: Storage, n: number) {
+  const { memory, agentStates, projects, subscribers, audit } = storage;
   await memory.get(`agent ${n}`, "key");
   await memory.getMany(`agent ${n}`, ["key", "other"]);
   await memory.set(`agent ${n}`, "key", n);
@@ -34,6 +35,8 @@ async function lookUp({ memory, agentStates, projects, subscribers, audit }: Sto
   await audit.get(seq);
   await audit.list({ limit: 1 });
   await audit.append({ id: randomUUID(), action: "test.looked" });
+  // However much each of them holds.
+  await deploymentOf(storage).organisations.list();
 }
 
 /** Makes what {@link lookUp} finds. */

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createLogin, type TestDatabase } from "../../../../tooling/postgres.ts";
+import type { TestDatabase } from "../../../../tooling/postgres.ts";
 import { testKey, testSecret } from "../../../../tooling/secrets.ts";
 import { createStorage, deploymentOf, KeyRing } from "../../src/index.ts";
 import { expectCode } from "../support/expect-code.ts";
@@ -59,27 +59,5 @@ describe("a process that a rotation left behind", () => {
     ]);
     await again.close();
     expect(await rotate(`${fresh},${old}`)).toMatchObject({ resealed: 1, remaining: 0 });
-  });
-});
-
-describe("a login that sees one organisation at a time", () => {
-  it("is told so instead of a rotation that finds nothing to do", async () => {
-    const login = await createLogin(database.adminUrl, "IN ROLE codespar_app");
-    try {
-      const databaseUrl = login.as(database.url);
-      await using storage = createStorage("acme", {
-        databaseUrl,
-        encryptionKey: `${fresh},${old}`,
-      });
-      const { secrets } = deploymentOf(storage);
-      for (const call of [secrets.status(), secrets.rotate()]) {
-        const error = await expectCode(call, "UNSUPPORTED");
-        expect(error.message).toContain("codespar_owner");
-      }
-      expect(await storage.memory.get("agent", "key")).toBeNull();
-      await storage.close();
-    } finally {
-      await login.drop();
-    }
   });
 });

@@ -34,8 +34,10 @@ export interface SuiteOptions {
   readonly targetPerTest?: boolean;
   /** The suite reaches its target from other processes too, so it can't be one that exists only in this process. */
   readonly otherProcesses?: boolean;
-  /** Also as a plain owner and behind PgBouncer, not only as superuser. */
+  /** Also as a plain owner, as a member of `codespar_app` and behind PgBouncer, not only as superuser. */
   readonly everyLogin?: boolean;
+  /** The suite seals stored secrets anew, which takes the rights of the tables' owner. */
+  readonly needsOwner?: boolean;
 }
 
 type Suite = (backend: TestBackend) => void;
@@ -46,7 +48,9 @@ export function describeEachBackend(topic: string, options: SuiteOptions, suite:
 export function describeEachBackend(topic: string, ...rest: [Suite] | [SuiteOptions, Suite]): void {
   const [options, suite] = rest.length === 2 ? rest : [{}, rest[0]];
   const all = options.everyLogin === true ? [...legs, ...logins] : legs;
-  for (const leg of all.filter((each) => !(options.otherProcesses && each.inThisProcess))) {
+  const isFit = ({ inThisProcess, isNoOwner }: Leg) =>
+    !(options.otherProcesses && inThisProcess) && !(options.needsOwner && isNoOwner);
+  for (const leg of all.filter(isFit)) {
     const reason = leg.missing === undefined ? "" : ` (${leg.missing})`;
     describe.skipIf(leg.missing !== undefined)(`${topic} on ${leg.name}${reason}`, () => {
       suite(prepare(leg, leg.kind === "file" || options.targetPerTest === true));

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import pg from "pg";
 import {
   type Cluster,
+  createLogin,
   createTestDatabase,
   type DatabaseTemplate,
   everyRow,
@@ -27,6 +28,8 @@ export interface Leg {
   readonly alsoDifferential?: boolean;
   /** Whether it can't be reached from another process. */
   readonly inThisProcess?: boolean;
+  /** Whether its login lacks the rights of the tables' owner, as one that serves should. */
+  readonly isNoOwner?: boolean;
   /** Why it can't run here. */
   readonly missing?: string;
   open(): Promise<Target>;
@@ -69,6 +72,12 @@ export const legs: readonly Leg[] = [
 export const logins: readonly Leg[] = [
   { name: "PostgreSQL 14", kind: "postgres", open: oldestServer },
   { name: "PostgreSQL as a plain owner", kind: "postgres", open: plainOwner },
+  {
+    name: "PostgreSQL as a member of codespar_app",
+    kind: "postgres",
+    isNoOwner: true,
+    open: applicationLogin,
+  },
   {
     name: "PostgreSQL behind PgBouncer",
     kind: "postgres",
@@ -166,6 +175,22 @@ function ownedDatabase(): { owner: string; template: DatabaseTemplate } {
     },
   };
   return { owner, template };
+}
+
+/** The login that docs/reference/postgres.md recommends. */
+async function applicationLogin(): Promise<Target> {
+  const database = await createTestDatabase({ template: migratedDatabase });
+  const login = await createLogin(database.adminUrl, "IN ROLE codespar_app");
+  await login.grant("codespar_maintenance");
+  return {
+    options: { databaseUrl: login.as(database.url), encryptionKey: testKey() },
+    isolation: "roles",
+    everythingStored: () => everyRow(database.url),
+    async close() {
+      await database.drop();
+      await login.drop();
+    },
+  };
 }
 
 async function behindPgBouncer(): Promise<Target> {

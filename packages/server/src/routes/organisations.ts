@@ -62,7 +62,7 @@ function readRoutes(app: App, storageOf: StorageOf): void {
         operationId: "listOrganisations",
         summary: "Organisations that hold anything, by id",
         querystring: z.strictObject({ ...pageQuery, reverse: flag.exactOptional() }),
-        response: responses({ 200: ["A page.", pageOf(organisation)] }, 501),
+        response: responses({ 200: ["A page.", pageOf(organisation)] }),
       },
     },
     async (request) => await deploymentOf(storageOf(request)).organisations.list(request.query),

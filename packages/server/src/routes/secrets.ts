@@ -53,7 +53,7 @@ export function secretsRoutes(app: App, storageOf: StorageOf): void {
         tags: ["secrets"],
         operationId: "getSecretsStatus",
         summary: "Which keys seal what is stored",
-        response: responses({ 200: ["The keys by their ids.", status] }, 501),
+        response: responses({ 200: ["The keys by their ids.", status] }),
       },
     },
     async (request) => await deploymentOf(storageOf(request)).secrets.status(),

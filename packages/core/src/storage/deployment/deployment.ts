@@ -14,11 +14,7 @@ export interface Deployment {
 
 /** The keys that seal secrets. */
 export interface DeploymentSecrets {
-  /**
-   * Which keys seal what is stored.
-   *
-   * @throws StorageError `UNSUPPORTED` when the database login doesn't see all organisations
-   */
+  /** Which keys seal what is stored. */
   status(): Promise<SecretsStatus>;
   /**
    * Seals every record that another key than the active one has sealed, in all organisations, then the canary, so that the earlier keys can
@@ -29,7 +25,8 @@ export interface DeploymentSecrets {
    * kept beside the files is replaced by a new one by each call, and kept in `keys/retired-ID.key` in the end.
    *
    * @throws StorageError `KEY_MISMATCH` when something is sealed with a key that isn't set; `DECRYPTION_FAILED` when a record doesn't open: then
-   * nothing of it changes; `CONFLICT` when some process goes on sealing with an earlier key; `ENCRYPTION_KEY_MISSING`, `UNSUPPORTED`, `ABORTED`
+   * nothing of it changes; `CONFLICT` when some process goes on sealing with an earlier key; `UNSUPPORTED` when the database
+   * login hasn't the rights of the tables' owner: then nothing changes either; `ENCRYPTION_KEY_MISSING`, `ABORTED`
    */
   rotate(options?: RotateSecretsOptions): Promise<RotationReport>;
 }

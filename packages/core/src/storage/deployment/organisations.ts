@@ -36,11 +36,7 @@ export interface OrganisationSummary extends Organisation {
 
 /** The organisations of a deployment. */
 export interface Organisations {
-  /**
-   * The organisations that hold anything, by id. What is the deployment's own (`codespar/deployment`) is left out.
-   *
-   * @throws StorageError `UNSUPPORTED` when the database login doesn't see all organisations
-   */
+  /** The organisations that hold anything, by id. What is the deployment's own (`codespar/deployment`) is left out. */
   list(options?: ListOptions): Listing<Organisation>;
   /** What an organisation holds, or `null` when it holds nothing. Counts its rows, which takes its time with millions. */
   get(orgId: string, options?: CallOptions): Promise<OrganisationSummary | null>;
@@ -97,7 +93,9 @@ export function organisationsOf(context: HandleContext): Organisations {
         const reverse = options?.reverse ?? false;
         const scope = ["organisations", reverse];
         const [after] = cursor === undefined ? [] : decodeCursor(scope, cursor, 1);
-        const all = await backend.organisations(call);
+        // One more tells whether there is another page, and two are the deployment's own.
+        const page = { after: after ?? "", limit: limit + 3 };
+        const all = await backend.organisations(call, reverse ? undefined : page);
         const ids = (reverse ? all.toReversed() : all).filter(
           (orgId) =>
             !isOwnOrganisation(orgId) && (after === undefined || isBehind(orgId, after, reverse)),

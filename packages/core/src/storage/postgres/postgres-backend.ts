@@ -13,6 +13,7 @@ import type {
   CountRow,
   KeyRange,
   OpenIntent,
+  OrganisationPage,
   RecordQuery,
   RecordRef,
   StoredRecord,
@@ -21,7 +22,7 @@ import type {
 import type { Health } from "../health.ts";
 import type { KeyState, ResealStep, SealedCount } from "../secrets-port.ts";
 import { keyIdOf } from "../stored-keys.ts";
-import { type TableName, tableNames } from "../tables.ts";
+import type { TableName } from "../tables.ts";
 import { isRun, readRun } from "./audit-pages.ts";
 import { listEntries, pageOf } from "./audit-search.ts";
 import { entryOf, findEntry, headOf, trailHead } from "./audit-sql.ts";
@@ -37,7 +38,7 @@ import { Reader } from "./reader.ts";
 import { Reclaimer } from "./reclaim.ts";
 import { listRecords } from "./record-listing.ts";
 import { agentsWithMemory, countOf, countRecords, recordOf } from "./record-reads.ts";
-import { drizzleTables, specOf } from "./record-sql.ts";
+import { specOf } from "./record-sql.ts";
 import { Resealer } from "./resealer.ts";
 import { Session } from "./session.ts";
 import { Statements } from "./statements.ts";
@@ -247,9 +248,17 @@ export class PostgresBackend implements Backend {
     return checkHealth(this.#session, this.#keys, this.#connections, timeoutMs);
   }
 
-  async organisations(context: CallContext): Promise<string[]> {
-    const rows = await this.#call(context, () => this.#owned(organisations(this.#statements)));
-    return rows.map(([orgId]) => orgId ?? "");
+  async organisations(context: CallContext, page?: OrganisationPage): Promise<string[]> {
+    const { after, limit } = page ?? { after: "", limit: Number.POSITIVE_INFINITY };
+    const found: string[] = [];
+    for (;;) {
+      const most = Math.min(limit - found.length, mostOrganisations);
+      const call = organisationsBehind(this.#statements, found.at(-1) ?? after, most);
+      // No organisation's matter; transactions name one all the same.
+      const rows = await this.#query("", context, call);
+      for (const [orgId] of rows) found.push(orgId ?? "");
+      if (rows.length < most || found.length === limit) return found;
+    }
   }
 
   importAudit(orgId: string, rows: readonly AuditRow[], context: CallContext): Promise<void> {
@@ -285,15 +294,6 @@ export class PostgresBackend implements Backend {
     return this.#call(context, () => this.#reader.query(orgId, calls));
   }
 
-  async #owned(call: Call): Promise<readonly WireRow[]> {
-    try {
-      const [rows] = await this.#session.runAsOwner([call]);
-      return rows ?? [];
-    } catch (error) {
-      throw this.#connections.storageError(error);
-    }
-  }
-
   #call<Result>({ signal }: CallContext, work: () => Promise<Result>): Promise<Result> {
     throwIfAborted(signal);
     return unlessAborted(this.#track(work()), signal, (fired) =>
@@ -313,16 +313,15 @@ export class PostgresBackend implements Backend {
   };
 }
 
-/** Everybody who has anything: one index probe per organisation and table. */
-function organisations(statements: Statements): Call {
-  const sources = [...tableNames.map((name) => drizzleTables[name]), sql`codespar.audit_heads`];
-  const found = sources.map(
-    (table) =>
-      sql`(WITH RECURSIVE o(org_id) AS ((SELECT t.org_id FROM ${table} AS t ORDER BY t.org_id LIMIT 1) UNION ALL SELECT (SELECT t.org_id FROM ${table} AS t WHERE t.org_id > o.org_id ORDER BY t.org_id LIMIT 1) FROM o WHERE o.org_id IS NOT NULL) SELECT org_id FROM o WHERE org_id IS NOT NULL)`,
-  );
+/** As many as `codespar.organisations` gives at once. */
+const mostOrganisations = 1000;
+
+/** Some who have anything, in the order of their ids, behind one. */
+function organisationsBehind(statements: Statements, after: string, limit: number): Call {
   return statements.call(
     "organisations",
-    () => sql`SELECT org_id FROM (${sql.join(found, sql` UNION `)}) AS a ORDER BY 1`,
-    {},
+    () =>
+      sql`SELECT o FROM codespar.organisations(${sql.placeholder("after")}::text, ${sql.placeholder("limit")}::integer) AS o`,
+    { after, limit: String(limit) },
   );
 }

@@ -20,8 +20,8 @@ export interface DatabaseFacts {
   readonly mayErase: boolean;
   /** Whom the login logs in as. */
   readonly user: string;
-  /** Whether the login has the owner's view of all organisations. */
-  readonly seesAll: boolean;
+  /** Whether the login has the rights of the tables' owner. */
+  readonly isOwner: boolean;
 }
 
 /** Server-side share of the statement timeout: the server should give up first, so that the connection can be kept. */
@@ -103,16 +103,21 @@ export class Session {
 
   /** @returns how organisations are kept apart, in a database where the login may erase */
   async #mayErase(again?: "look again"): Promise<DatabaseFacts["isolation"]> {
-    let found = this.#facts ?? (await this.#ready());
-    if (again || !found.mayErase) {
-      this.#facts = null;
-      found = await this.#ready();
-    }
-    if (found.mayErase) return found.isolation;
+    if (again) this.#facts = null;
+    const { mayErase, isolation, user } = await this.#factsWith("mayErase");
+    if (mayErase) return isolation;
     throw new StorageError(
       "UNSUPPORTED",
-      `PostgreSQL ${this.#connections.label}: ${found.user} may not erase. As an administrator: GRANT codespar_maintenance TO ${found.user}`,
+      `PostgreSQL ${this.#connections.label}: ${user} may not erase. As an administrator: GRANT codespar_maintenance TO ${user}`,
     );
+  }
+
+  /** Looks again where the login lacked a right: it may have been granted since. */
+  async #factsWith(right: "mayErase" | "isOwner"): Promise<DatabaseFacts> {
+    const found = await this.#ready();
+    if (found[right]) return found;
+    this.#facts = null;
+    return this.#ready();
   }
 
   async #send(calls: readonly Call[]): Promise<WireRow[][]> {
@@ -129,18 +134,18 @@ export class Session {
   }
 
   /**
-   * Runs calls as the login itself, with the owner's view of every organisation.
+   * Runs calls as the login itself, with the rights of the tables' owner. Only sealing anew takes them; whatever else concerns all organisations,
+   * functions tell the application.
    *
    * @param org - whom functions act for that ask for one
-   * @throws StorageError `UNSUPPORTED` when the login hasn't got it: to whom row-level security shows nothing, nothing seems to be there
+   * @throws StorageError `UNSUPPORTED` when the login hasn't got them
    */
   async runAsOwner(calls: readonly Call[], org = ""): Promise<WireRow[][]> {
-    const { seesAll } = await this.#ready();
-    if (!seesAll) {
-      this.#facts = null;
+    const { isOwner, user } = await this.#factsWith("isOwner");
+    if (!isOwner) {
       throw new StorageError(
         "UNSUPPORTED",
-        `PostgreSQL ${this.#connections.label}: this login sees one organisation at a time, and this needs all of them. Use the URL of the user that migrates, or of a member of codespar_owner.`,
+        `PostgreSQL ${this.#connections.label}: ${user} may not seal stored secrets anew. Use the URL of the user that migrates; or, as an administrator: GRANT codespar_owner TO ${user}, and when it is done REVOKE codespar_owner FROM ${user}`,
       );
     }
     const opening = this.#statements.call(
@@ -160,7 +165,7 @@ export class Session {
     const migrations = { applied: done.length, pending: pending.length };
     const call = this.#statements.call("facts", () => facts, {});
     const rows = await this.#query([call]);
-    const [owner, hasRole, mayErase, superuser, synchronousCommit, isolationLevel, user, seesAll] =
+    const [owner, hasRole, mayErase, superuser, synchronousCommit, isolationLevel, user, isOwner] =
       rows[0]?.[0] ?? [];
     if (isolationLevel !== "read committed") {
       throw new StorageError(
@@ -184,7 +189,7 @@ export class Session {
       bypassesPolicies: owner !== null && !ownedByRole && superuser === "t",
       mayErase: !ownedByRole || mayErase === "t",
       user: user ?? "",
-      seesAll: seesAll === "t",
+      isOwner: isOwner === "t",
     };
   }
 
