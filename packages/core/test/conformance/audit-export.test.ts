@@ -11,6 +11,7 @@ import {
 } from "../../src/index.ts";
 import { auditDomain } from "../../src/storage/domains/audit.ts";
 import { contextOf } from "../../src/storage/domains/context.ts";
+import { administration } from "../support/administration.ts";
 import { describeEachBackend } from "../support/backends.ts";
 import { expectCode } from "../support/expect-code.ts";
 import { intercepted } from "../support/port.ts";
@@ -255,3 +256,22 @@ describeEachBackend("a larger exported trail", { otherProcesses: true }, (backen
     });
   }, 60_000);
 });
+
+const onTargetsOfTheirOwn = { targetPerTest: true, otherProcesses: true };
+
+describeEachBackend(
+  "a trail that is erased while it is exported",
+  onTargetsOfTheirOwn,
+  (backend) => {
+    test.each(["bundle", "jsonl", "csv"] as const)(
+      "isn't written as if %s were whole",
+      async (format) => {
+        const { storage, deployment } = administration(backend);
+        await appendMany(storage, 2);
+        const exported = await storage.audit.export({ format });
+        await deployment.organisations.erase(backend.orgId, { confirm: backend.orgId });
+        await expectCode(textOf(exported), "NOT_FOUND");
+      },
+    );
+  },
+);

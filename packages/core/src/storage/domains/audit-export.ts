@@ -120,6 +120,13 @@ async function* pages(
     if (below.length > 0) yield below;
     if (below.length < rows.length || below.at(-1)?.seq === size - 1) return;
   }
+  // The filter may admit none of the last ones; or there are none any more.
+  const head = await context.backend.auditHead(context.orgId, beginCall(context, call));
+  if (head.size < size)
+    throw new StorageError(
+      "NOT_FOUND",
+      `The trail ends before entry ${head.size}, and ${size} were to be exported: its organisation was erased meanwhile, or its end was cut off. What was written isn't whole.`,
+    );
 }
 
 async function* table(
