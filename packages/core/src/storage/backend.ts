@@ -88,11 +88,7 @@ export interface Backend extends SecretsPort {
   /** Answers within `timeoutMs`, never throws: what can't be reached shows as a reason. */
   health(timeoutMs: number): Promise<Health>;
 
-  /**
-   * The organisations that hold anything, in key order.
-   *
-   * @param page - all that is asked for of them; what isn't may come too
-   */
+  /** The organisations that hold anything, in key order. Of a page all in it are asked for, and others may come too. */
   organisations(context: CallContext, page?: OrganisationPage): Promise<string[]>;
 
   /**
