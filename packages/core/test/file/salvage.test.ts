@@ -1,6 +1,7 @@
-import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { testKey } from "../../../../tooling/secrets.ts";
 import { salvage } from "../../src/storage/file/salvage.ts";
 import { step, stepsStored } from "./scenario.ts";
 import { now, openBackend, store, storedValue, temporaryFolder } from "./support.ts";
@@ -57,6 +58,19 @@ describe("salvage", () => {
     expect(await stepsStored(copy)).toBe(5);
     expect(await storedValue(copy, "other/org", "a")).toBe(1);
     expect((await copy.keyRing()).keyIds).toEqual((await openBackend(from).keyRing()).keyIds);
+  });
+
+  it("copies the keys that rotations replaced, which backups need, and nothing else that lies there", async () => {
+    const from = await prepared();
+    const to = join(await temporaryFolder(), "new");
+    const retired = "retired-0123456789ab.key";
+    const key = `${testKey()}\n`;
+    await writeFile(join(from, "keys", retired), key);
+    await writeFile(join(from, "keys", `${retired}.tmp`), "left over");
+    await salvage({ from, to });
+    expect((await readdir(join(to, "keys"))).sort()).toEqual(["canary", "encryption.key", retired]);
+    expect((await readFile(join(to, "keys", retired), "utf8")) === key).toBe(true);
+    expect((await stat(join(to, "keys", retired))).mode & 0o777).toBe(0o600);
   });
 
   it("passes over a damaged frame and tells which", async () => {

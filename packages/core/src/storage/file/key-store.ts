@@ -5,7 +5,7 @@ import type { KeyState } from "../secrets-port.ts";
 import { checkRing, keyIdOf } from "../stored-keys.ts";
 import { isMissing } from "./failures.ts";
 import type { FileSystem } from "./file-system.ts";
-import { names } from "./layout.ts";
+import { names, retiredKeyFile } from "./layout.ts";
 import { writeDurably } from "./manifest.ts";
 
 export interface KeyStoreOptions {
@@ -75,7 +75,7 @@ export async function keepFirstKey(options: KeyStoreOptions): Promise<void> {
     (await readText(options.fs, `${folder}/${names.key}`))?.split(",") ?? [];
   if (first === undefined || earlier.length === 0) return;
   for (const key of earlier.map((text) => text.trim())) {
-    const retired = `retired-${KeyRing.parse(key).activeKeyId}.key`;
+    const retired = retiredKeyFile(KeyRing.parse(key).activeKeyId);
     await writeDurably(options.fs, folder, retired, `${key}\n`);
   }
   await writeDurably(options.fs, folder, names.key, `${first.trim()}\n`);

@@ -17,6 +17,10 @@ export const names = {
 export const unfinished = (name: string): string => `${name}.tmp`;
 export const isUnfinished = (name: string): boolean => name.endsWith(".tmp");
 
+/** What holds a key that a rotation replaced. */
+export const retiredKeyFile = (keyId: string): string => `retired-${keyId}.key`;
+export const isRetiredKey = (name: string): boolean => /^retired-[0-9a-f]{12}\.key$/.test(name);
+
 export const tableFile = (table: TableName): string => `${table}.json`;
 
 export const segmentFile = (segment: number): string =>

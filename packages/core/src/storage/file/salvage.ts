@@ -6,7 +6,14 @@ import { errnoOf, isMissing, unavailable } from "./failures.ts";
 import { FileBackend } from "./file-backend.ts";
 import { type FileSystem, nodeFileSystem } from "./file-system.ts";
 import { sortKey } from "./key-order.ts";
-import { isUnfinished, names, organisationOf, organisationPath, tableFile } from "./layout.ts";
+import {
+  isRetiredKey,
+  isUnfinished,
+  names,
+  organisationOf,
+  organisationPath,
+  tableFile,
+} from "./layout.ts";
 import { lockHolder } from "./lock.ts";
 import { readManifest, writeDurably } from "./manifest.ts";
 import { salvageJournal } from "./salvage-journal.ts";
@@ -173,17 +180,22 @@ async function salvageOrganisation(
   return { orgId, records, unproven, auditEntries: rows.length, lost };
 }
 
-/** Without the key, the secrets that were copied could not be opened. */
+/** Without the key, the secrets that were copied could not be opened; nor, without those that rotations replaced, those of backups. */
 async function copyKeys(fs: FileSystem, from: string, to: string): Promise<void> {
-  for (const name of [names.key, names.canary]) {
-    let content: Buffer;
-    try {
-      content = await fs.read(`${from}/${names.keys}/${name}`);
-    } catch (error) {
-      if (errnoOf(error) === "ENOENT") continue;
-      throw error;
-    }
-    await fs.makeFolder(`${to}/${names.keys}`);
+  let there: readonly string[];
+  try {
+    there = await fs.list(`${from}/${names.keys}`);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return;
+    throw error;
+  }
+  const kept = there.filter(
+    (name) => name === names.key || name === names.canary || isRetiredKey(name),
+  );
+  if (kept.length === 0) return;
+  await fs.makeFolder(`${to}/${names.keys}`);
+  for (const name of kept) {
+    const content = await fs.read(`${from}/${names.keys}/${name}`);
     await writeDurably(fs, `${to}/${names.keys}`, name, content.toString("utf8"));
   }
 }
