@@ -78,8 +78,21 @@ function brokenRequest({ code }: NodeJS.ErrnoException): HttpError {
 /** The path without its query, whose values don't belong into messages, nor keys that somebody put into an address, however encoded. */
 export function pathOf(request: FastifyRequest): string {
   const [path = ""] = request.url.split("?", 1);
-  // ASCII alone: each of these decodes, whatever stands around it.
-  const plain = path.replace(/%[0-7][0-9a-f]/gi, decodeURIComponent);
+  const plain = decoded(path);
   const shown = withoutApiKeys(plain);
   return shown === plain ? path : shown;
+}
+
+/** Programs encode what is encoded already. More often than this nobody does by mistake. */
+const encodings = 8;
+
+function decoded(path: string): string {
+  let plain = path;
+  for (let i = 0; i < encodings; i += 1) {
+    // ASCII alone: each of these decodes, whatever stands around it.
+    const next = plain.replace(/%[0-7][0-9a-f]/gi, decodeURIComponent);
+    if (next === plain) return plain;
+    plain = next;
+  }
+  return plain;
 }

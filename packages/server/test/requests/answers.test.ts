@@ -86,6 +86,8 @@ it.each([
   ["with its first letter encoded", `%63${token.slice(1)}`],
   ["with its underscores encoded", token.replaceAll("_", "%5F")],
   ["with its secret encoded", token.replaceAll("Q", "%51")],
+  ["encoded twice", `%2563${token.slice(1).replaceAll("Q", "%2551")}`],
+  ["encoded five times", `%2525252563${token.slice(1)}`],
 ])("shows no API key that somebody put into a path, %s", async (_, key) => {
   log = "";
   const unknown = await server.call({ path: `/api/none/${key}/%C3%A9` });
