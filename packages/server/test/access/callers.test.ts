@@ -1,6 +1,10 @@
 import { request } from "node:http";
 import { type ApiKeyScope, createStorage, hasApiKeys, Secret, type Storage } from "@codespar/core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Write } from "../../../core/src/storage/backend.ts";
+import { keyRef } from "../../../core/src/storage/domains/api-key-records.ts";
+import { contextOf } from "../../../core/src/storage/domains/context.ts";
+import { memoryOf, nameOf } from "../../../core/src/storage/domains/key-memory.ts";
 import { backends } from "../support/backends.ts";
 import { bearer, elsewhere, makeKey } from "../support/callers.ts";
 import { expectProblem } from "../support/expect.ts";
@@ -200,6 +204,23 @@ describe.each(backends)("who is served on $name", (backend) => {
       ["system", `key:${id}`],
     ] as const)
       expect((await append(type, actorId)).status).toBe(201);
+  });
+
+  it("isn't who holds a key whose stored hash can't be one, which harms no other", async () => {
+    const { token: right } = await makeKey(storage, "acme");
+    const { id, token } = await makeKey(storage, "acme");
+    const { backend: port } = contextOf(storage);
+    const call = { now: Date.now() };
+    const [record] = await port.read("acme", [keyRef(id)], call);
+    for (const hash of ["", "zz", "ab", "0".repeat(66)]) {
+      const columns = { ...record?.columns, hash };
+      const put = { kind: "put", ...keyRef(id), columns, version: `v${hash}`, expiresAt: null };
+      await port.commit("acme", { checks: [], writes: [put as Write], appends: [] }, call);
+      memoryOf(port).keys.forget(nameOf("acme", id));
+      const answer = await server.call({ path: "/api/agents", headers: bearer(token) });
+      expectProblem(answer, 401, "UNAUTHENTICATED");
+      expect(await status({ headers: bearer(right) })).toBe(200);
+    }
   });
 
   it("may do what the key's scopes allow", async () => {
