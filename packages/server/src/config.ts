@@ -16,6 +16,8 @@ export interface ServerConfig {
   readonly logLevel: (typeof logLevels)[number];
   /** Runs the pending migrations at the start. */
   readonly autoMigrate: boolean;
+  /** What `createStorage` seals secrets with: migrations look at it before they change anything. */
+  readonly encryptionKey: Secret | null;
   /** Folder in which files would be kept; a server on PostgreSQL looks there for records it leaves aside. */
   readonly filesDirectory: string;
   /** Acts for every organisation. */
@@ -54,6 +56,10 @@ const variables = z.object({
     .enum(["true", "false"], "must be true or false")
     .default("false")
     .transform((value) => value === "true"),
+  CODESPAR_ENCRYPTION_KEY: z
+    .string()
+    .transform((key) => new Secret(key))
+    .optional(),
   CODESPAR_ADMIN_KEY: z
     .string()
     .regex(
@@ -116,6 +122,7 @@ export function readConfig(environment: Environment = process.env): ServerConfig
     port: data.PORT,
     logLevel: data.LOG_LEVEL,
     autoMigrate: data.CODESPAR_AUTO_MIGRATE,
+    encryptionKey: data.CODESPAR_ENCRYPTION_KEY ?? null,
     filesDirectory: resolve(data.CODESPAR_STORAGE_DIR),
     adminKey: data.CODESPAR_ADMIN_KEY ?? null,
     corsOrigins: data.CORS_ORIGIN,

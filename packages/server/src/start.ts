@@ -67,7 +67,7 @@ export async function startServer(options: StartOptions = {}): Promise<RunningSe
   const warning = durabilityWarning(target, config.platform);
   if (warning !== undefined) say(`warning: ${warning}`);
   if (config.autoMigrate && target.backend === "postgres")
-    await migrateNow(target.databaseUrl, say);
+    await migrateNow(target.databaseUrl, config.encryptionKey, say);
 
   const storage = createStorage();
   const { adminKey, corsOrigins, rateLimits, trustedProxies } = config;
@@ -127,9 +127,14 @@ export async function startServer(options: StartOptions = {}): Promise<RunningSe
   }
 }
 
-async function migrateNow(databaseUrl: string, say: (line: string) => void): Promise<void> {
+async function migrateNow(
+  databaseUrl: string,
+  encryptionKey: Secret | null,
+  say: (line: string) => void,
+): Promise<void> {
   const { applied, total } = await migrate({
     databaseUrl,
+    ...(encryptionKey !== null && { encryptionKey: encryptionKey.reveal() }),
     onMigration: (name) => say(`applying ${name}`),
   });
   if (applied.length > 0) say(`migrated: ${applied.length} applied, ${total} in all`);

@@ -12,7 +12,7 @@ import {
   type TestDatabase,
   withDatabase,
 } from "../../../../tooling/postgres.ts";
-import { removeScratch, scratchFolder } from "../../../../tooling/secrets.ts";
+import { removeScratch, scratchFolder, testKey, testSecret } from "../../../../tooling/secrets.ts";
 import { createStorage } from "../../src/index.ts";
 import { migrationsFolder, readMigrations } from "../../src/storage/postgres/migrations/journal.ts";
 import {
@@ -273,4 +273,23 @@ test.each([
 ])("the URL %j is refused with the form it should have", async (url, message) => {
   const error = await expectCode(migrate({ databaseUrl: url }), "VALIDATION");
   expect(error.message).toContain(message);
+});
+
+test("what another key has sealed isn't migrated", async () => {
+  const sealedWith = testKey();
+  // Nothing is sealed yet: any key will do.
+  expect((await migrate({ databaseUrl, encryptionKey: testKey() })).applied).toEqual(names);
+  {
+    await using storage = createStorage("acme", { databaseUrl, encryptionKey: sealedWith });
+    await storage.channelConfigs.set("sentry", { credentials: { token: testSecret() } });
+  }
+  const folder = await withExtra("CREATE TABLE public.extra (org_id text PRIMARY KEY);");
+  const told: string[] = [];
+  const options = { databaseUrl, folder, onMigration: (name: string) => told.push(name) };
+  await expectCode(migrate({ ...options, encryptionKey: testKey() }), "KEY_MISMATCH");
+  await expectCode(migrate({ ...options, encryptionKey: "no key" }), "VALIDATION");
+  expect(told).toEqual([]);
+  expect((await migrationStatus({ databaseUrl, folder })).applied).toEqual(names);
+  const encryptionKey = `${testKey()},${sealedWith}`;
+  expect((await migrate({ ...options, encryptionKey })).applied).toEqual(["9999_extra"]);
 });

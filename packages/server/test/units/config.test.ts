@@ -18,6 +18,7 @@ describe("readConfig", () => {
       port: 3000,
       logLevel: "info",
       autoMigrate: false,
+      encryptionKey: null,
       filesDirectory: resolve(".codespar"),
       platform: null,
     });

@@ -1,5 +1,7 @@
 import type { Client } from "pg";
+import { KeyRing } from "../../../crypto/key-ring.ts";
 import { StorageError } from "../../../errors/storage-error.ts";
+import { checkRing } from "../../stored-keys.ts";
 import { tableNames } from "../../tables.ts";
 import { databaseError, isMissingSchema, toStorageError } from "../sql-state.ts";
 import { type Migration, readMigrations, statementsOf } from "./journal.ts";
@@ -16,6 +18,10 @@ export interface MigrateOptions {
   readonly databaseUrl: string;
   /** Creates the database when it is missing. Default `false`. */
   readonly create?: boolean;
+  /**
+   * What secrets are to be sealed with, as in `createStorage`: a database that another key has sealed isn't changed. Default: that isn't looked at.
+   */
+  readonly encryptionKey?: string;
   /** Told before each migration is applied. */
   readonly onMigration?: (name: string) => void;
   /** The migrations; for tests. Default: the package's own. */
@@ -52,7 +58,7 @@ const minimumVersion = 140_000;
  * one that fails leaves nothing behind. Safe behind a pooler in transaction mode.
  *
  * @throws StorageError `SCHEMA_DRIFT` when an applied migration was edited, the database is newer, or a foreign table has one of our names;
- * nothing was changed then. `UNAVAILABLE` when it can't be reached or may not be changed. `VALIDATION` for an unusable URL
+ * nothing was changed then. `KEY_MISMATCH` when it is sealed with another key than the given one. `UNAVAILABLE` when it can't be reached or may not be changed. `VALIDATION` for an unusable URL
  */
 export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
   const { createDatabase, withClient } = await loadSession();
@@ -118,6 +124,7 @@ async function migrateLocked(
   await refuseServer(client, label);
   const { applied, pending } = compareState(await readApplied(client, "savepoint"), shipped);
   if (applied.length === 0) await refuseForeign(client);
+  if (options.encryptionKey !== undefined) await refuseOtherKey(client, options.encryptionKey);
   if (pending.length > 0)
     await unlessRefused(label, "it can't be migrated", () => prepareRecord(client));
   for (const migration of pending) {
@@ -168,6 +175,19 @@ async function refuseForeign(client: Client): Promise<void> {
   throw drift(
     `${names} exists and was not made by these migrations. Rename it, or use a database of its own. Nothing was changed`,
   );
+}
+
+/** What is sealed with another key is another deployment's, or its key is lost. @throws StorageError `KEY_MISMATCH`, `VALIDATION` */
+async function refuseOtherKey(client: Client, encryptionKey: string): Promise<void> {
+  const ring = KeyRing.parse(encryptionKey);
+  const known = await client.query<{ known: boolean }>(
+    "SELECT to_regprocedure('codespar.key_state()') IS NOT NULL AS known",
+  );
+  if (known.rows[0]?.known !== true) return;
+  const { rows } = await client.query<{ canary: string | null; key_ids: string[] | null }>(
+    "SELECT canary, key_ids FROM codespar.key_state()",
+  );
+  await checkRing(ring, rows[0]?.canary ?? null, () => rows[0]?.key_ids ?? []);
 }
 
 async function prepareRecord(client: Client): Promise<void> {
