@@ -260,6 +260,9 @@ export interface RecordQuery extends KeyRange {
   readonly prefix?: string | undefined;
   /** Columns that must be equal. */
   readonly where?: Readonly<Record<string, ColumnValue>> | undefined;
+  /** The page ends with the row by which its texts and documents reach so many UTF-8 bytes, for then alone it may be shorter than `limit` and not the last.
+   * Nothing behind it is read into this process. Of the trail, which has to be ascending and not bare, the bodies of parts count. */
+  readonly maxBytes?: number | undefined;
 }
 
 /** The counted columns' values, and how many records have them. */
@@ -269,7 +272,7 @@ export interface CountRow {
 }
 
 /** Filter instants are normalised ISO strings here. */
-export interface AuditQuery {
+export interface AuditQuery extends Pick<RecordQuery, "maxBytes"> {
   readonly filter: Omit<AuditFilter, "from" | "to"> & {
     readonly from?: string | undefined;
     readonly to?: string | undefined;

@@ -2,12 +2,14 @@ import type { AuditQuery, AuditRow, Backend, CallContext, StoredRecord } from ".
 import type { TableName } from "./tables.ts";
 
 /*
- * A page is a batch of one transaction and lies in memory twice. It grows while records are small and shrinks when they
- * are large: 256 KiB each is ordinary, 1 MiB possible.
+ * A page is a batch of one transaction and lies in memory twice: 256 KiB for a record is ordinary, 1 MiB possible. The backend ends it once it has
+ * so many bytes. How many records are asked for follows what was seen, so that a database needn't look at many that don't come.
  */
 const firstPage = 100;
 const largestPage = 2000;
 const pageBytes = 4 * 1024 * 1024;
+/** A backend counts UTF-8 bytes, of which a UTF-16 unit takes three at most. */
+const bytesPerUnit = 3;
 
 /** All pages of a table in key order. The next page is being read while the consumer works on one. */
 export async function* recordPages(
@@ -18,7 +20,7 @@ export async function* recordPages(
 ): AsyncGenerator<readonly StoredRecord[]> {
   yield* readAhead(
     (limit, last: StoredRecord | undefined) =>
-      backend.list(orgId, { table, limit, after: last?.key }, context),
+      backend.list(orgId, { table, limit, after: last?.key, maxBytes: pageBytes }, context),
     (record) => Object.values(record.columns).reduce<number>((sum, v) => sum + sizeOf(v), 100),
   );
 }
@@ -36,7 +38,9 @@ export async function* auditPages(
 ): AsyncGenerator<readonly AuditRow[]> {
   yield* readAhead(
     (limit, last: AuditRow | undefined) => {
-      const query: AuditQuery = { filter, order: "asc", limit, after: last?.seq ?? after, bare };
+      const maxBytes = bare === true ? undefined : pageBytes;
+      const from = last?.seq ?? after;
+      const query: AuditQuery = { filter, order: "asc", limit, after: from, bare, maxBytes };
       return backend.listAudit(orgId, query, context);
     },
     (row) => row.parts.reduce((sum, { body }) => sum + body.length, row.leaf.length),
@@ -56,11 +60,11 @@ async function* readAhead<Row>(
   try {
     while (next !== null) {
       const page: readonly Row[] = await next;
-      const full = page.length === limit;
       const bytes = page.reduce((sum, row) => sum + size(row), 0);
+      const full = page.length === limit || bytes * bytesPerUnit >= pageBytes;
       const fitting = Math.floor((pageBytes * page.length) / Math.max(bytes, 1));
       limit = Math.max(1, Math.min(fitting, limit * 4, largestPage));
-      next = full ? fetch(limit, page.at(-1)) : null;
+      next = full && page.length > 0 ? fetch(limit, page.at(-1)) : null;
       // Its failure is met when its turn comes.
       next?.catch(() => undefined);
       if (page.length > 0) yield page;

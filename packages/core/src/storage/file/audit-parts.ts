@@ -57,6 +57,14 @@ export class AuditParts {
     return this.#ends.at(entries - 1);
   }
 
+  /** How far entries from `first` on may be read, `end` at most: up to the one with whose parts the file gives so many bytes. */
+  within(bytes: number, first: number, end: number): number {
+    const stop = this.bytesOf(first) + bytes;
+    let next = first + 1;
+    while (next < end && this.bytesOf(next) < stop) next += 1;
+    return next;
+  }
+
   recover(): Promise<void> {
     return this.#file.recover(this.#bytes, true);
   }
@@ -190,6 +198,11 @@ export class AuditParts {
       if (from < to) bytes.fill(space, from, to);
     }
   }
+}
+
+/** UTF-8 bytes of what an entry's parts hold. */
+export function bodyBytes({ parts }: { readonly parts: readonly AuditPart[] }): number {
+  return parts.reduce((sum, { body }) => sum + Buffer.byteLength(body), 0);
 }
 
 function partLines(seq: number, parts: readonly AuditPart[]): string {

@@ -3,6 +3,7 @@ import type { Leaf } from "../../audit/leaf.ts";
 import { StorageError } from "../../errors/storage-error.ts";
 import { throwIfAborted } from "../abort.ts";
 import type { AuditQuery, AuditRow, CallContext } from "../backend.ts";
+import { bodyBytes } from "./audit-parts.ts";
 import type { AuditTrail } from "./audit-trail.ts";
 import { parseLeaf } from "./sealed-elsewhere.ts";
 
@@ -44,7 +45,7 @@ export async function listAudit(
 
 async function page(
   trail: AuditTrail,
-  { filter, after, limit, order, bare }: AuditQuery,
+  { filter, after, limit, order, bare, maxBytes = Number.POSITIVE_INFINITY }: AuditQuery,
   asIs: boolean,
   signal: AbortSignal | undefined,
 ): Promise<AuditRow[]> {
@@ -52,7 +53,7 @@ async function page(
   const range = await rangeOf(trail, { from, to, after, order });
   const isWanted = matcherOf(wanted, asIs);
   if (unresolved !== true && isWanted === null)
-    return wholePage(trail, range, { limit, order, bare }, asIs);
+    return wholePage(trail, range, { limit, order, bare, maxBytes }, asIs);
   const candidates =
     unresolved === true ? openIntents(trail, range, order) : everyEntry(trail, range, order, asIs);
   const found: number[] = [];
@@ -60,10 +61,10 @@ async function page(
     throwIfAborted(signal);
     for (const { seq, leaf } of entries) {
       if (isWanted !== null && !isWanted(leaf)) continue;
-      if (found.push(seq) === limit) return rowsAt(trail, found, asIs);
+      if (found.push(seq) === limit) return rowsAt(trail, found, maxBytes, asIs);
     }
   }
-  return rowsAt(trail, found, asIs);
+  return rowsAt(trail, found, maxBytes, asIs);
 }
 
 /** Where what a listing may show begins and ends. */
@@ -95,11 +96,39 @@ async function firstAt(trail: AuditTrail, instant: string): Promise<number> {
 async function wholePage(
   trail: AuditTrail,
   { first, end }: Range,
-  { limit, order, bare }: Pick<AuditQuery, "limit" | "order" | "bare">,
+  {
+    limit,
+    order,
+    bare,
+    maxBytes,
+  }: Pick<AuditQuery, "limit" | "order" | "bare"> & { readonly maxBytes: number },
   asIs: boolean,
 ): Promise<AuditRow[]> {
+  if (order === "asc" && bare !== true)
+    return rowsUpTo(trail, maxBytes, { first, end: Math.min(end, first + limit) }, asIs);
   if (order === "asc") return trail.rows(first, Math.min(end, first + limit), bare, asIs);
   return (await trail.rows(Math.max(first, end - limit), end, bare, asIs)).reverse();
+}
+
+/** A range's entries, up to the one by which the bodies of their parts reach so many bytes. Erased ones take room in the file, and don't count. */
+async function rowsUpTo(
+  trail: AuditTrail,
+  maxBytes: number,
+  { first, end }: Range,
+  asIs: boolean,
+): Promise<AuditRow[]> {
+  if (maxBytes === Number.POSITIVE_INFINITY) return trail.rows(first, end, false, asIs);
+  const rows: AuditRow[] = [];
+  let left = maxBytes;
+  for (let next = first; next < end && left > 0; ) {
+    const stop = trail.within(left, next, end);
+    const read = await trail.rows(next, stop, false, asIs);
+    for (const row of read) left -= bodyBytes(row);
+    rows.push(...read);
+    if (read.length < stop - next) break;
+    next = stop;
+  }
+  return rows;
 }
 
 /** A range's entries in the listing's direction, some at a time. */
@@ -139,15 +168,23 @@ interface Candidate {
 async function rowsAt(
   trail: AuditTrail,
   seqs: readonly number[],
+  maxBytes: number,
   asIs: boolean,
 ): Promise<AuditRow[]> {
   const rows: AuditRow[] = [];
-  for (let i = 0; i < seqs.length; ) {
+  let left = maxBytes;
+  for (let i = 0; i < seqs.length && left > 0; ) {
     const [from = 0, step = 0] = [seqs[i], (seqs[i + 1] ?? 0) - (seqs[i] ?? 0)];
     let next = i + 1;
     while (Math.abs(step) === 1 && seqs[next] === from + step * (next - i)) next++;
     const to = seqs[next - 1] ?? from;
-    const run = await trail.rows(Math.min(from, to), Math.max(from, to) + 1, false, asIs);
+    const run = await rowsUpTo(
+      trail,
+      left,
+      { first: Math.min(from, to), end: Math.max(from, to) + 1 },
+      asIs,
+    );
+    for (const row of run) left -= bodyBytes(row);
     rows.push(...(to < from ? run.reverse() : run));
     i = next;
   }

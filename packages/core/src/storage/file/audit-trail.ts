@@ -5,7 +5,7 @@ import { StorageError } from "../../errors/storage-error.ts";
 import type { AuditHead, AuditRow, Erasure, TreeTile } from "../backend.ts";
 import { IdIndex } from "../id-index.ts";
 import type { AuditFiles, AuditFilesMark, AuditLine } from "./audit-files.ts";
-import type { ErasedPart } from "./audit-parts.ts";
+import { bodyBytes, type ErasedPart } from "./audit-parts.ts";
 import type { Damage } from "./failures.ts";
 import { OpenIntents } from "./open-intents.ts";
 import { checkSealed, parseLeaf } from "./sealed-elsewhere.ts";
@@ -286,6 +286,19 @@ export class AuditTrail {
       rows.push({ seq, leaf: Buffer.from(leaf), hash, parts, projection: null });
     }
     return rows;
+  }
+
+  /** How far entries from `first` on may be read at once, `end` at most, for their parts to have hardly more than so many bytes. */
+  within(bytes: number, first: number, end: number): number {
+    const { written, held } = this.#split(first, end);
+    if (written > first) return this.#files.parts.within(bytes, first, written);
+    let [next, sum] = [first, 0];
+    for (const entry of held) {
+      if (sum >= bytes) break;
+      next += 1;
+      sum += bodyBytes(entry);
+    }
+    return Math.max(next, first + 1);
   }
 
   /** The bytes of the entries from `first` up to, not including, `end`: quicker than {@link AuditTrail.rows}. */

@@ -10,7 +10,7 @@ import {
 } from "../backend.ts";
 import type { ResealStep } from "../secrets-port.ts";
 import { type TableName, tableNames } from "../tables.ts";
-import type { ErasedPart } from "./audit-parts.ts";
+import { bodyBytes, type ErasedPart } from "./audit-parts.ts";
 import type { AuditTrail } from "./audit-trail.ts";
 import { chunksOf } from "./chunks.ts";
 import { runAll, unavailable } from "./failures.ts";
@@ -137,7 +137,7 @@ export class Organisation {
 
   /** Appends entries as they are. */
   async importAudit(rows: readonly AuditRow[]): Promise<void> {
-    for (const chunk of chunksOf(rows, frameBytes / 2, (row) => row.leaf.length)) {
+    for (const chunk of chunksOf(rows, frameBytes / 2, (row) => row.leaf.length + bodyBytes(row))) {
       const plan = () => this.#planImportAudit(chunk);
       await this.#commits.add({ plan, needsTrail: true });
     }

@@ -173,16 +173,23 @@ export class Table {
       within.length === 0 && (query.prefix ?? "") === ""
         ? ""
         : sortPrefix(within, query.prefix ?? "");
-    const where = Object.entries(query.where ?? {});
     const found: StoredRecord[] = [];
+    let left = query.maxBytes ?? Number.POSITIVE_INFINITY;
+    for (const record of this.#matching(begins, query, nowIso)) {
+      found.push(record);
+      if (query.maxBytes !== undefined) left -= sizeOf(record);
+      if (found.length >= query.limit || left <= 0) break;
+    }
+    return found;
+  }
+
+  *#matching(begins: string, query: RecordQuery, nowIso: string): Generator<StoredRecord, void> {
+    const where = Object.entries(query.where ?? {});
     for (const key of this.#range(begins, query)) {
       const record = this.#records.get(key);
       if (record === undefined || !isLive(record, nowIso)) continue;
-      if (!where.every(([column, value]) => record.columns[column] === value)) continue;
-      found.push(record);
-      if (found.length >= query.limit) break;
+      if (where.every(([column, value]) => record.columns[column] === value)) yield record;
     }
-    return found;
   }
 
   /** How many unexpired records there are of each combination of the columns' values. */

@@ -35,26 +35,39 @@ const part = columns(["seq", "name", "salt", "body"]);
 const asPart = [asInteger, asText, asBytes, asText] as const;
 
 /** COPY takes no parameters: settings of the transaction stand for them. */
-const settings = sql`SELECT set_config('codespar.run_org', ${sql.placeholder("org")}, true), set_config('codespar.run_after', ${sql.placeholder("after")}, true), set_config('codespar.run_last', ${sql.placeholder("last")}, true)`;
+const settings = sql`SELECT set_config('codespar.run_org', ${sql.placeholder("org")}, true), set_config('codespar.run_after', ${sql.placeholder("after")}, true), set_config('codespar.run_last', ${sql.placeholder("last")}, true), set_config('codespar.run_bytes', ${sql.placeholder("bytes")}, true)`;
 const within = sql`a.org_id = current_setting('codespar.run_org') AND a.seq > current_setting('codespar.run_after')::bigint AND a.seq <= current_setting('codespar.run_last')::bigint`;
+
+/** Parts of whole entries: those of entries before which they haven't reached the bytes yet. */
+const boundedParts = sql`(SELECT a.*, sum(octet_length(a.body)) OVER (ORDER BY a.seq RANGE BETWEEN UNBOUNDED PRECEDING AND 1::bigint PRECEDING) AS bytes_before FROM ${auditParts} AS a WHERE ${within}) AS a WHERE coalesce(a.bytes_before, 0) < current_setting('codespar.run_bytes')::bigint`;
 
 function copyOut(
   statements: Statements,
   key: string,
   selected: SQL,
-  table: PgTable,
+  from: SQL,
   order: SQL,
 ): Call & { readonly into: CopyOut } {
   const build = () =>
-    sql`COPY (SELECT ${selected} FROM ${table} AS a WHERE ${within} ORDER BY ${order}) TO STDOUT (FORMAT binary)`;
+    sql`COPY (SELECT ${selected} FROM ${from} ORDER BY ${order}) TO STDOUT (FORMAT binary)`;
   return { ...statements.call(key, build, {}), into: new CopyOut() };
+}
+
+const ofTable = (table: PgTable) => sql`${table} AS a WHERE ${within}`;
+
+/** What was read of a run of the trail. */
+export interface ReadRun {
+  /** The entries up to the first one that is missing, or by which the page has its bytes. */
+  readonly rows: AuditRow[];
+  /** Whether it ended since it has its bytes. */
+  readonly isFull: boolean;
 }
 
 /** Statements that read a run of the trail. */
 export interface Run {
   readonly calls: readonly Call[];
-  /** The entries, once the calls are answered: up to the first one that is missing. */
-  rows(): AuditRow[];
+  /** Once the calls are answered. */
+  read(): ReadRun;
 }
 
 /**
@@ -62,19 +75,39 @@ export interface Run {
  * looks every part up by itself.
  */
 export function readRun(statements: Statements, org: string, query: AuditQuery): Run {
-  const { after = -1, limit } = query;
-  const values = { org, after: String(after), last: String(after + limit) };
+  const { after = -1, limit, maxBytes } = query;
+  const values = {
+    org,
+    after: String(after),
+    last: String(after + limit),
+    bytes: String(maxBytes ?? ""),
+  };
   const named = statements.call("audit_run", () => settings, values);
   const bySeq = sql`a.seq`;
   if (query.bare === true) {
-    const entries = copyOut(statements, "audit_run_bare", bare, auditLog, bySeq);
+    const entries = copyOut(statements, "audit_run_bare", bare, ofTable(auditLog), bySeq);
     const rows = () => entries.into.rows(asBare, (row) => rowOf(row, null, []));
-    return { calls: [named, entries], rows: () => unbroken(rows(), after) };
+    return {
+      calls: [named, entries],
+      read: () => ({ rows: unbroken(rows(), after), isFull: false }),
+    };
   }
-  const entries = copyOut(statements, "audit_run_whole", whole, auditLog, bySeq);
-  const parts = copyOut(statements, "audit_run_parts", part, auditParts, sql`a.seq, a.name`);
-  const rows = () => wholeRows(entries.into, parts.into);
-  return { calls: [named, entries, parts], rows: () => unbroken(rows(), after) };
+  const entries = copyOut(statements, "audit_run_whole", whole, ofTable(auditLog), bySeq);
+  const [key, from] =
+    maxBytes === undefined
+      ? ["audit_run_parts", ofTable(auditParts)]
+      : ["audit_run_bounded", boundedParts];
+  const parts = copyOut(statements, key, part, from, sql`a.seq, a.name`);
+  return {
+    calls: [named, entries, parts],
+    read: () => {
+      const found = partsFrom(parts.into);
+      const rows = unbroken(wholeRows(entries.into, found.bySeq), after);
+      if (maxBytes === undefined || found.bytes < maxBytes) return { rows, isFull: false };
+      // Parts of entries behind the last one that has some may have been left out.
+      return { rows: rows.filter(({ seq }) => seq <= found.last), isFull: true };
+    },
+  };
 }
 
 function unbroken(rows: AuditRow[], after: number): AuditRow[] {
@@ -82,14 +115,29 @@ function unbroken(rows: AuditRow[], after: number): AuditRow[] {
   return gap === -1 ? rows : rows.slice(0, gap);
 }
 
-function wholeRows(entries: CopyOut, parts: CopyOut): AuditRow[] {
-  const partsOf = new Map<number | null, AuditPart[]>();
+interface Parts {
+  readonly bySeq: ReadonlyMap<number | null, AuditPart[]>;
+  /** Of their bodies, in UTF-8. */
+  readonly bytes: number;
+  /** The last entry that has some. */
+  readonly last: number;
+}
+
+function partsFrom(parts: CopyOut): Parts {
+  const bySeq = new Map<number | null, AuditPart[]>();
+  let [bytes, last] = [0, -1];
   parts.rows(asPart, ([seq, name, salt, body]) => {
     const made = { name: name ?? "", salt: salt ?? Buffer.of(), body: body ?? "" };
-    const others = partsOf.get(seq);
-    if (others === undefined) partsOf.set(seq, [made]);
+    bytes += Buffer.byteLength(made.body);
+    last = seq ?? last;
+    const others = bySeq.get(seq);
+    if (others === undefined) bySeq.set(seq, [made]);
     else others.push(made);
   });
+  return { bySeq, bytes, last };
+}
+
+function wholeRows(entries: CopyOut, partsOf: Parts["bySeq"]): AuditRow[] {
   return entries.rows(asWhole, ([seq, leaf, hash, id, sealedAt, prev, occurredAt, ...rest]) => {
     const occurred = toMilliseconds(occurredAt);
     const projection = projectionFrom(id, sealedAt, prev, occurred, rest);

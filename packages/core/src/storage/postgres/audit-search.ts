@@ -1,6 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { AuditQuery, AuditRow } from "../backend.ts";
-import { auditOpenIntents } from "../machinery.ts";
+import { auditOpenIntents, auditParts } from "../machinery.ts";
 import { auditLog } from "../schema.ts";
 import { entryColumns, entryOf } from "./audit-sql.ts";
 import type { Call } from "./pipeline.ts";
@@ -65,10 +65,12 @@ export function listEntries(statements: Statements, org: string, query: AuditQue
   const given = equalities.filter(
     ([, name]) => filter[name] !== undefined && !(prefixed && name === "action"),
   );
+  const bounded = query.maxBytes !== undefined;
   const marks = [
     order,
     prefixed && "prefix",
     filter.unresolved === true && "unresolved",
+    bounded && "bytes",
     ...given.map(([name]) => name),
   ];
   const ascending = order === "asc";
@@ -81,6 +83,7 @@ export function listEntries(statements: Statements, org: string, query: AuditQue
     from: filter.from ?? null,
     to: filter.to ?? null,
   };
+  if (query.maxBytes !== undefined) values["maxBytes"] = String(query.maxBytes);
   for (const [name, key] of given) values[name] = filter[key] ?? null;
   const call = statements.call(
     `audit_list:${marks.filter(Boolean).join(",")}`,
@@ -88,7 +91,7 @@ export function listEntries(statements: Statements, org: string, query: AuditQue
       page(
         { ascending, towards: ascending ? sql`ASC` : sql`DESC`, ...range },
         given.map(([name]) => ({ column: name, value: sql`${sql.placeholder(name)}::text` })),
-        { prefixed, unresolved: filter.unresolved === true },
+        { prefixed, unresolved: filter.unresolved === true, bounded },
       ),
     values,
   );
@@ -120,12 +123,20 @@ const range: Pick<Direction, "low" | "high"> = {
 function page(
   direction: Direction,
   given: readonly Equality[],
-  { prefixed, unresolved }: { readonly prefixed: boolean; readonly unresolved: boolean },
+  {
+    prefixed,
+    unresolved,
+    bounded,
+  }: { readonly prefixed: boolean; readonly unresolved: boolean; readonly bounded: boolean },
 ): SQL {
   const found = unresolved
     ? openIntents(direction, given, prefixed)
     : search(direction, given, prefixed);
-  return sql`SELECT ${entryColumns} FROM (${found}) AS f CROSS JOIN LATERAL (${entryAt(sql`f.seq`, sql`*`)}) AS a`;
+  const entries = sql`FROM (${found}) AS f CROSS JOIN LATERAL (${entryAt(sql`f.seq`, sql`*`)}) AS a`;
+  if (!bounded) return sql`SELECT ${entryColumns} ${entries}`;
+  const bytes = sql`(SELECT coalesce(sum(octet_length(p.body)), 0) FROM ${auditParts} AS p WHERE ${ofOrg("p")} AND p.seq = a.seq)`;
+  const summed = sql`SELECT b.*, sum(b.bytes) OVER (ORDER BY b.seq ${direction.towards} ROWS UNBOUNDED PRECEDING) - b.bytes AS bytes_before FROM (SELECT a.*, ${bytes} AS bytes ${entries}) AS b`;
+  return sql`SELECT ${entryColumns} FROM (${summed}) AS a WHERE a.bytes_before < ${sql.placeholder("maxBytes")}::bigint`;
 }
 
 /** The entry at a place. The order asked for is one that only the primary key gives. */

@@ -23,7 +23,7 @@ import type { Health } from "../health.ts";
 import type { KeyState, ResealStep, SealedCount } from "../secrets-port.ts";
 import { keyIdOf } from "../stored-keys.ts";
 import type { TableName } from "../tables.ts";
-import { isRun, readRun } from "./audit-pages.ts";
+import { isRun, type ReadRun, readRun } from "./audit-pages.ts";
 import { listEntries, pageOf } from "./audit-search.ts";
 import { entryOf, findEntry, headOf, trailHead } from "./audit-sql.ts";
 import { findStrays, listOpenIntents, strayOf } from "./audit-strays.ts";
@@ -134,8 +134,9 @@ export class PostgresBackend implements Backend {
   }
 
   async listAudit(orgId: string, query: AuditQuery, context: CallContext): Promise<AuditRow[]> {
-    const run = isRun(query) ? await this.#run(orgId, query, context) : [];
-    if (run.length === query.limit) return run;
+    const read = isRun(query) ? await this.#run(orgId, query, context) : null;
+    const run = read?.rows ?? [];
+    if (run.length === query.limit || read?.isFull === true) return run;
     // A run ends where an entry was removed. What stands behind it is found by searching.
     const rest = {
       ...query,
@@ -146,10 +147,10 @@ export class PostgresBackend implements Backend {
     return [...run, ...pageOf(await this.#query(orgId, context, call), query.order)];
   }
 
-  async #run(orgId: string, query: AuditQuery, context: CallContext): Promise<AuditRow[]> {
+  async #run(orgId: string, query: AuditQuery, context: CallContext): Promise<ReadRun> {
     const run = readRun(this.#statements, orgId, query);
     await this.#queries(orgId, context, run.calls);
-    return run.rows();
+    return run.read();
   }
 
   async findAudit(orgId: string, id: string, context: CallContext): Promise<AuditRow | null> {

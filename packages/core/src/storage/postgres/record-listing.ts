@@ -1,6 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { isoOf } from "../../domain/instant.ts";
 import type { RecordQuery } from "../backend.ts";
+import type { TableName } from "../tables.ts";
 import type { Call } from "./pipeline.ts";
 import {
   all,
@@ -43,17 +44,32 @@ export function listRecords(
     addAfter(conditions, rest, query.after.slice(key.length - rest.length), query.reverse === true);
   for (const [name, value] of Object.entries(query.where ?? {}))
     addEqual(conditions, query, name, toText(value));
-  const order = orderOf(query).map(
-    (name) => sql`${column("t", name)}${query.reverse ? sql` DESC` : sql``}`,
+  const order = list(
+    orderOf(query).map((name) => sql`${column("t", name)}${query.reverse ? sql` DESC` : sql``}`),
   );
+  const rows = sql`FROM ${drizzleTables[query.table]} AS t WHERE ${all(conditions.sql)} ORDER BY ${order} LIMIT ${sql.placeholder("limit")}::bigint`;
+  if (query.maxBytes !== undefined) {
+    conditions.shape.push("bytes");
+    conditions.values["maxBytes"] = String(query.maxBytes);
+  }
   return statements.call(
     `list:${conditions.shape.join(",")}`,
     () =>
-      sql`SELECT ${list(key.map((name) => column("t", name)))}, ${recordColumns("t", query.table)} FROM ${
-        drizzleTables[query.table]
-      } AS t WHERE ${all(conditions.sql)} ORDER BY ${list(order)} LIMIT ${sql.placeholder("limit")}::bigint`,
+      sql`SELECT ${list(key.map((name) => column("t", name)))}, ${recordColumns("t", query.table)} ${
+        query.maxBytes === undefined ? rows : upToBytes(rows, order, query.table)
+      }`,
     conditions.values,
   );
+}
+
+/** Of some rows in their order, those before which they haven't reached the bytes yet. Only these leave the database. */
+function upToBytes(rows: SQL, order: SQL, table: TableName): SQL {
+  const sizes = Object.entries(specOf(table).columns)
+    .filter(([, type]) => type === "json" || type === "text")
+    .map(([name]) => sql`coalesce(octet_length(${column("t", name)}::text), 0)`);
+  const sized = sql`SELECT t.*, ${sql.join(sizes, sql` + `)} AS bytes ${rows}`;
+  const summed = sql`SELECT t.*, sum(t.bytes) OVER (ORDER BY ${order} ROWS UNBOUNDED PRECEDING) - t.bytes AS bytes_before FROM (${sized}) AS t`;
+  return sql`FROM (${summed}) AS t WHERE t.bytes_before < ${sql.placeholder("maxBytes")}::bigint ORDER BY ${order}`;
 }
 
 /** A page of at most one record walks along the index of its unique column, which only that order makes sure of. */
