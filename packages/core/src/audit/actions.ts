@@ -105,6 +105,13 @@ export function foreignCheckpoint(size: number) {
   };
 }
 
+const announcement = Buffer.from('{"action":"audit.key_');
+
+/** Whether an entry's bytes begin as those do that announce a key. */
+export function mayAnnounceKey(leaf: Uint8Array): boolean {
+  return announcement.every((byte, i) => leaf[i] === byte);
+}
+
 /** The signing key that an entry announces; `null` when it announces none. */
 export function keyAnnouncedBy({ action, target }: Said): string | null {
   if (target?.type !== "audit_key") return null;

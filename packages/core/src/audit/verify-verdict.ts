@@ -10,7 +10,12 @@ export interface Found {
   readonly keptBeyond: number | null;
   /** What the source lacks, in sentences. */
   readonly missing: readonly string[];
+  /** The last entry that was read in whole. */
+  readonly last: { readonly seq: number; readonly ts: string };
 }
+
+/** Clocks of two machines that are set by the network differ by less, in milliseconds. */
+const clockSkewMs = 60_000;
 
 /** What a verification comes to. */
 export function verdictOf(found: Found, input: AuditVerifyInput): AuditVerification["verdict"] {
@@ -32,6 +37,12 @@ export function warningsOf(found: Found, input: AuditVerifyInput): string[] {
   if (input.depth === "hashes")
     warnings.push(
       "Only bytes, links, tree and signatures were checked: neither times, searchable copies nor details.",
+    );
+  const { seq, ts } = found.last;
+  // A trail's time never goes back: what its newest entry doesn't tell, none does.
+  if (Date.parse(ts) > Date.now() + clockSkewMs)
+    warnings.push(
+      `Entry ${seq} was sealed at ${ts}, which by this machine's clock is still to come: one of the two clocks was wrong. A trail's time never goes back, so until then each further entry gets that time too.`,
     );
   const unanchored = firstFailure === null ? unanchoredWords(found, input) : null;
   return unanchored === null ? warnings : [...warnings, unanchored];

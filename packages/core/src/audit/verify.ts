@@ -1,6 +1,6 @@
 import type { AuditFailure, AuditVerification, AuditVerifyInput } from "../domain/audit-proofs.ts";
 import { StorageError } from "../errors/storage-error.ts";
-import { keyAnnouncedBy } from "./actions.ts";
+import { keyAnnouncedBy, mayAnnounceKey } from "./actions.ts";
 import { type EntryFailure, inEntry, nothingPassed, type Passed } from "./failure.ts";
 import { bufferOf, type Leaf } from "./leaf.ts";
 import { parseLeaf } from "./leaf-parse.ts";
@@ -63,8 +63,6 @@ export interface TrailSource {
 export type OnProgress = (progress: { readonly checked: number; readonly size: number }) => void;
 
 const progressEvery = 1000;
-/** What the bytes of an entry that announces a key begin with. */
-const announcement = Buffer.from('{"action":"audit.key_');
 
 /**
  * Verifies a trail from its first entry to the head, in one pass and in constant memory but for a small record of each erased part. It
@@ -194,10 +192,8 @@ class Verification {
     if ("check" in result) return this.#locate(row, next, result);
     const wrong = lastFailure(row, result.hash, this.#source.head);
     if (wrong !== null) return wrong;
-    if (announcement.every((byte, i) => row.leaf[i] === byte)) {
-      const leaf = parseLeaf(bufferOf(row.leaf));
-      if (leaf !== null) this.#announce(leaf);
-    }
+    const leaf = mayAnnounceKey(row.leaf) ? parseLeaf(bufferOf(row.leaf)) : null;
+    if (leaf !== null) this.#announce(leaf);
     this.#add({ seq: row.seq, hash: result.hash, ts: "", leaf: row.leaf });
     return null;
   }
@@ -335,7 +331,8 @@ class Verification {
   #verification(firstFailure: AuditFailure | null): AuditVerification {
     const { size, hash, log } = this.#source.head;
     const { anchoredSize, keptBeyond } = this.#checkpoints;
-    const found = { firstFailure, size, anchoredSize, keptBeyond, missing: this.#missing };
+    const [missing, last] = [this.#missing, this.#before];
+    const found = { firstFailure, size, anchoredSize, keptBeyond, missing, last };
     return {
       verdict: verdictOf(found, this.#input),
       size,

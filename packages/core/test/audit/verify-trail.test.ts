@@ -51,6 +51,18 @@ describe("a trail that is as it was sealed", () => {
     });
   });
 
+  test("is told of when its time is still to come", async () => {
+    const endingAt = (at: number) => new MadeTrail().fill(3).append({}, {}, at).source();
+    const fast = await verifyTrail(endingAt(Date.now() + 3_600_000));
+    expect(fast).toMatchObject({ verdict: "unanchored", firstFailure: null });
+    expect(fast.warnings).toHaveLength(2);
+    expect(fast.warnings[0]).toMatch(
+      /^Entry 3 was sealed at \d{4}-.*Z, which by this machine's clock/,
+    );
+    // Two machines' clocks are never the same.
+    expect((await verifyTrail(endingAt(Date.now() + 10_000))).warnings).toHaveLength(1);
+  });
+
   test("is ok as far as a pinned key has signed it", async () => {
     const trail = signedTrail();
     expect(await verifyTrail(trail.source(), pinned(trail, 0))).toMatchObject({

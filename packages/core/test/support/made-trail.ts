@@ -39,7 +39,7 @@ export class MadeTrail {
       : { size: this.rows.length, hash: last.hash, log: this.log };
   }
 
-  append(said: Said = {}, parts: Record<string, string> = {}): this {
+  append(said: Said = {}, parts: Record<string, string> = {}, sealedAt?: number): this {
     const seq = this.rows.length;
     const content = {
       id: `00000000-0000-7000-8000-${String(seq).padStart(12, "0")}`,
@@ -49,7 +49,8 @@ export class MadeTrail {
       ...said,
     } as const;
     const entry = prepareEntry(content, parts);
-    const ts = new Date(Date.UTC(2026, 0, 1) + seq).toISOString().replace("Z", "000Z");
+    const at = new Date(sealedAt ?? Date.UTC(2026, 0, 1) + seq);
+    const ts = at.toISOString().replace("Z", "000Z");
     const prev = this.rows.at(-1)?.hash ?? genesisHash;
     const { leaf, hash } = sealEntry(entry, { log: this.log, prev, seq, ts });
     const projection = projectionOf(JSON.parse(leaf) as Leaf);
