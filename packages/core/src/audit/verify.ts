@@ -287,14 +287,11 @@ class Verification {
   }
 
   async #checkEnd(): Promise<AuditFailure | null> {
-    const { head, keys } = this.#source;
-    if (this.#tree.size < head.size)
-      return this.#missing.length > 0 ? null : cutShort(this.#tree.size, head);
+    const { head, keys, signedSize = 0 } = this.#source;
+    const lacks = this.#missing.length > 0;
+    if (this.#tree.size < head.size) return lacks ? null : cutShort(this.#tree.size, head);
     // What is signed of the trail, and the entry that announces a key, may be among what the source lacks.
-    const unsigned =
-      this.#missing.length > 0
-        ? null
-        : this.#checkpoints.end(head.size, keys, this.#source.signedSize ?? 0);
+    const unsigned = lacks ? null : this.#checkpoints.end(head.size, keys, signedSize);
     return (
       unsigned ??
       (await this.#checkKeys()) ??

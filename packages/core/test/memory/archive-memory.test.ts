@@ -14,7 +14,7 @@ const mebibyte = 1024 * 1024;
 /** What a process may use for its objects and texts, in MiB: hardly more than it needs without any data. */
 const heap = 96;
 /** What an organisation holds, in MiB. Records on files are in memory altogether, so there it is the trail that is large. */
-const sizes = { file: { records: 12, trail: 190 }, postgres: { records: 90, trail: 80 } };
+const sizes = { file: { records: 12, trail: 160 }, postgres: { records: 85, trail: 85 } };
 const large = 62 * 1024;
 
 /** Ends with large ones, after as many small ones as make pages grow. */
