@@ -180,6 +180,31 @@ describe.each(eachWay)("the trail on %s", (_name, open) => {
     await ok("verify", "--checkpoint", path("newer"));
   });
 
+  it("isn't accused by a kept checkpoint that is damaged", async () => {
+    const note = await ok("checkpoint");
+    await ok("export", "--output", path("held.tar"));
+    const [, size = ""] = note.split("\n");
+    const damages = {
+      size: note.replace(`\n${size}\n`, "\n99999\n"),
+      root: note.replace(/(\n\d+\n).{8}/, "$1AAAAAAAA"),
+      signature: note.replace(/.{6}==\n$|.{6}=\n$|.{6}\n$/, (end) => `AAAAA${end.slice(5)}`),
+    };
+    for (const [what, text] of Object.entries(damages)) {
+      await writeFile(path("damaged"), text);
+      for (const source of [[], [path("held.tar")]])
+        expect(
+          await place.run(["audit", "verify", ...source, "--checkpoint", path("damaged")]),
+          what,
+        ).toMatchObject({
+          code: 2,
+          stdout: "",
+          stderr: expect.stringMatching(
+            /^codespar: The checkpoint that you kept is damaged: [^\n]+ \[VALIDATION\]\n$/,
+          ),
+        });
+    }
+  });
+
   it("has details erased, which stays provable", async () => {
     // What an export says of itself are details too.
     await ok("export", "--format", "csv", "--output", path("erased.csv"));
@@ -230,12 +255,12 @@ describe.each(eachWay)("the trail on %s", (_name, open) => {
     await writeFile(path("kept"), note);
     expect((await place.run(["memory", "set", "coder", "d", "1", "--record"])).code).toBe(0);
     const { size } = await json<{ size: number }>("verify");
-    const text = await ok("verify", "--checkpoint", path("kept"), "--max-unanchored", "1");
-    expect(await ok("verify", "--checkpoint", path("kept"))).toBe(text);
-    expect(text).toMatch(
+    const said = await ok("verify", "--checkpoint", path("kept"), "--max-unanchored", "1");
+    expect(await ok("verify", "--checkpoint", path("kept"))).toBe(said);
+    expect(said).toMatch(
       new RegExp(`^verdict: +ok \\(vouched for: ${size - 1} of ${size} entries\\)`),
     );
-    expect(text).toMatch(new RegExp(`\nnote: +Entries from ${size - 1} on are chained`));
+    expect(said).toMatch(new RegExp(`\nnote: +Entries from ${size - 1} on are chained`));
     const all = ["audit", "verify", "--checkpoint", path("kept"), "--require-anchor"];
     for (const behind of [all, [...all.slice(0, -1), "--max-unanchored", "0"]])
       expect(await place.run(behind)).toMatchObject({
@@ -255,12 +280,14 @@ describe.each(eachWay)("the trail on %s", (_name, open) => {
       stderr: expect.stringMatching(/^codespar: Nothing outside [^\n]+\n$/),
     });
     expect(await json("verify", "--hashes-only")).toMatchObject({ checks: { time: 0 } });
-    const other = note.replace(/log\/..../, "log/0000");
-    await writeFile(path("other"), other);
+    const elsewhere = ["--org", "elsewhere"];
+    await place.run(["memory", "set", "coder", "a", "1", "--record", ...elsewhere]);
+    await writeFile(path("other"), await ok("checkpoint", ...elsewhere));
+    const [other] = (await text("other")).split("\n");
     const tampered = await place.run(["audit", "verify", "--checkpoint", path("other"), "--json"]);
     expect(tampered).toMatchObject({
       code: 7,
-      stderr: expect.stringMatching(/is of the trail codespar\/log\/0000/),
+      stderr: expect.stringContaining(`is of the trail ${other}`),
     });
     expect(JSON.parse(tampered.stdout)).toMatchObject({ verdict: "tampered" });
     const wrong = await place.run(["audit", "verify", "--checkpoint", path("keys.txt")]);

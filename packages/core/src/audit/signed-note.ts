@@ -124,6 +124,26 @@ export function openNote(note: string, verifiers: readonly NoteVerifier[]): Open
   return { text, signedBy: [...signedBy] };
 }
 
+/**
+ * Finds a signature by one of the verifiers' name and key id that doesn't hold: the note's text or that line isn't what was signed.
+ *
+ * @returns whose it says that it is; `null` where there is none
+ * @throws NoteError when it isn't a note
+ */
+export function failingSignature(
+  note: string,
+  verifiers: readonly NoteVerifier[],
+): Pick<NoteVerifier, "name" | "keyId"> | null {
+  const { text, signatures } = parseNote(note);
+  const bytes = Buffer.from(text);
+  const failing = signatures.find(({ name, keyId, signature }) => {
+    // Four bytes of an id can be made to fit: where one of several keys signed it, nothing is wrong.
+    const named = verifiers.filter((known) => known.name === name && known.keyId === keyId);
+    return named.length > 0 && !named.some(({ publicKey }) => holds(bytes, signature, publicKey));
+  });
+  return failing ?? null;
+}
+
 interface NoteSignature {
   readonly name: string;
   readonly keyId: string;

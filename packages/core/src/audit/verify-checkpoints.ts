@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import type { AuditFailure, AuditVerifyInput } from "../domain/audit-proofs.ts";
 import { type Checkpoint, parseCheckpoint } from "./checkpoint.ts";
 import type { Passed } from "./failure.ts";
+import { type KeptCheckpoint, readableKeys, readKept, refuseDamaged } from "./kept-checkpoint.ts";
 import type { Hash } from "./merkle.ts";
 import { NoteError, type NoteVerifier, openNote, parseNote, parseVerifier } from "./signed-note.ts";
 
@@ -15,18 +16,23 @@ export interface StoredCheckpoint {
 /** What the caller has from elsewhere than the trail. */
 export interface Anchors {
   readonly trusted: readonly NoteVerifier[];
-  readonly kept: { readonly note: string; readonly checkpoint: Checkpoint } | null;
+  readonly kept: KeptCheckpoint | null;
 }
 
 /**
  * Reads what a trail is held against.
  *
- * @throws NoteError when a key or the checkpoint is none
+ * @param keys - those that are stored as the trail's
+ * @throws NoteError when a key or the checkpoint is none; StorageError `VALIDATION` when the checkpoint isn't what one of the keys signed
  */
-export function readAnchors({ trustedKeys = [], checkpoint: note }: AuditVerifyInput): Anchors {
+export function readAnchors(
+  { trustedKeys = [], checkpoint: note }: AuditVerifyInput,
+  keys: readonly string[],
+): Anchors {
   const trusted = trustedKeys.map(parseVerifier);
-  if (note === undefined) return { trusted, kept: null };
-  return { trusted, kept: { note, checkpoint: parseCheckpoint(parseNote(note).text) } };
+  const kept = note === undefined ? null : readKept(note);
+  if (kept !== null) refuseDamaged(kept, [...trusted, ...readableKeys(keys)]);
+  return { trusted, kept };
 }
 
 /** Holds the stored checkpoints, and the one that the caller kept, against the tree as it grows. */
@@ -172,6 +178,7 @@ export class CheckpointCheck {
   #checkKept(size: number, root: Hash): AuditFailure | null {
     const { kept, trusted } = this.#anchors;
     if (kept === null) return null;
+    this.#refuseDamaged();
     const [expected, actual] = [hex(kept.checkpoint.root), hex(root)];
     if (expected !== actual) {
       const message = `the first ${size} entries have the root ${actual}, the checkpoint that you kept says ${expected}`;
@@ -189,8 +196,15 @@ export class CheckpointCheck {
     return null;
   }
 
+  /** Before it is held against anything: an entry may announce a key that isn't among the stored ones. */
+  #refuseDamaged(): void {
+    const { kept, trusted } = this.#anchors;
+    if (kept !== null) refuseDamaged(kept, [...trusted, ...this.#keys.values()]);
+  }
+
   #cut(size: number): AuditFailure | null {
     const kept = Number.isFinite(this.#keptSize);
+    if (kept) this.#refuseDamaged();
     const signed = this.#next?.size ?? this.#keptSize;
     if (this.#next === null && !kept) return null;
     if (this.#next === null && this.#isCopy) {

@@ -70,14 +70,14 @@ const progressEvery = 1000;
  *
  * What can't be read because it is damaged is a failure like any other.
  *
- * @throws NoteError when a trusted key or the kept checkpoint isn't one; what else reading the source throws
+ * @throws NoteError when a trusted key or the kept checkpoint isn't one; `VALIDATION` when the latter is damaged; what else reading the source throws
  */
 export async function verifyTrail(
   source: TrailSource,
   input: AuditVerifyInput = {},
   onProgress?: OnProgress,
 ): Promise<AuditVerification> {
-  const anchors = readAnchors(input);
+  const anchors = readAnchors(input, source.keys);
   const passed = nothingPassed();
   const { head, isCopy = false } = source;
   const stored = { log: head.log, stored: source.checkpoints(), isCopy };

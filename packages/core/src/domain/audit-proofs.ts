@@ -102,7 +102,7 @@ export interface AuditVerification {
 export interface AuditVerifyInput {
   /** Public keys (`vkey`) that the caller trusts, got from somewhere else than this trail. */
   readonly trustedKeys?: readonly string[];
-  /** A signed checkpoint that the caller kept. */
+  /** A signed checkpoint that the caller kept. `VALIDATION` when it isn't what a key of the trail or a trusted one signed: it was damaged. */
   readonly checkpoint?: string;
   /**
    * For how many entries at the trail's end nothing needs to vouch yet: with more of them the verdict is `unanchored`. 0 asks for an anchor over

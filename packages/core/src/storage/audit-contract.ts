@@ -114,6 +114,7 @@ export interface Audit {
    * constant memory.
    *
    * @param options - `onProgress` is called about every thousand entries
+   * @throws StorageError `VALIDATION` for a trusted key or a kept checkpoint that is none, or a checkpoint that is damaged
    */
   verify(
     options?: CallOptions &

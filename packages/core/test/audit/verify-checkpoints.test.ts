@@ -1,7 +1,13 @@
 import { createHash, randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
 import { signCheckpoint } from "../../src/audit/checkpoint.ts";
-import { type NoteSigner, noteSigner } from "../../src/audit/signed-note.ts";
+import {
+  failingSignature,
+  formatVerifier,
+  type NoteSigner,
+  noteSigner,
+  signNote,
+} from "../../src/audit/signed-note.ts";
 import { verifyTrail } from "../../src/audit/verify.ts";
 import type { AuditVerifyInput } from "../../src/index.ts";
 import { MadeTrail } from "../support/made-trail.ts";
@@ -90,17 +96,69 @@ test("a stored checkpoint must be of its trail, size and root", async () => {
   }
 });
 
-test("the signature of a checkpoint that was kept must hold", async () => {
+/** The note with something else in its text than was signed. */
+const altered = {
+  "another size": (kept: string) => kept.replace("\n10\n", "\n11\n"),
+  "a size beyond the end": (kept: string) => kept.replace("\n10\n", "\n9999\n"),
+  "another root": (kept: string) => kept.replace(/(\n10\n).{8}/, "$1AAAAAAAA"),
+  "another trail": (kept: string) => kept.replace(/^codespar\/log\/./, "codespar/log/x"),
+  "another signature": forged,
+};
+
+test.each(Object.entries(altered))(
+  "a kept checkpoint with %s is damaged, which says nothing about the trail",
+  async (_what, alter) => {
+    const trail = signedTrail();
+    const input = { checkpoint: alter(note(trail)) };
+    expect(input.checkpoint).not.toBe(note(trail));
+    const refused = {
+      code: "VALIDATION",
+      message: expect.stringMatching(
+        /^The checkpoint that you kept is damaged: the signature of \S+ \([0-9a-f]{8}\) doesn't hold/,
+      ),
+    };
+    for (const isCopy of [true, undefined])
+      await expect(verifyTrail(trail.source(isCopy && { isCopy }), input)).rejects.toMatchObject(
+        refused,
+      );
+    if (alter === altered["another trail"]) return;
+    // Where the stored keys lack it, the entry that announces it tells.
+    const source = trail.source({ keys: ["no key"] });
+    await expect(verifyTrail(source, input)).rejects.toMatchObject(refused);
+  },
+);
+
+test("a kept checkpoint that only a trusted key signed is damaged where that one's signature doesn't hold", async () => {
   const trail = signedTrail();
-  const kept = forged(note(trail));
+  const witness = stranger("witness");
+  const trustedKeys = [formatVerifier(witness)];
+  const kept = signedBy(trail, 10, witness);
+  expect(
+    (await verifyTrail(trail.source(), { checkpoint: kept, trustedKeys })).checks,
+  ).toMatchObject({ consistency: 1 });
+  await expect(
+    verifyTrail(trail.source(), { checkpoint: forged(kept), trustedKeys }),
+  ).rejects.toMatchObject({ code: "VALIDATION" });
+});
+
+test("a kept checkpoint that no known key signed vouches for nothing", async () => {
+  const trail = signedTrail();
   expect(await failureOf(trail, { checkpoint: note(trail) })).toBeNull();
-  expect(await failureOf(trail, { checkpoint: kept })).toMatchObject({
-    seq: 10,
-    check: "signature",
-    message: expect.stringMatching(/that you kept: the signature of .* doesn't hold$/),
-  });
   const theirs = signedBy(trail, 10, stranger(trail.log));
-  expect(await failureOf(trail, { checkpoint: theirs })).toMatchObject({ check: "signature" });
+  for (const checkpoint of [theirs, forged(theirs)])
+    expect(await failureOf(trail, { checkpoint })).toMatchObject({
+      seq: 10,
+      check: "signature",
+      message: expect.stringMatching(/that you kept: none of the trusted keys signed the note$/),
+    });
+});
+
+test("a key that was made to have another one's id spoils nothing that the other one signed", () => {
+  const [ours, theirs] = [stranger("log"), stranger("log")];
+  const alike = { ...theirs, keyId: ours.keyId };
+  const signed = signNote("text\n", [ours]);
+  expect(failingSignature(signed, [alike, ours])).toBeNull();
+  expect(failingSignature(signed, [alike])).toMatchObject({ name: "log", keyId: ours.keyId });
 });
 
 test("a kept checkpoint over more than there is tells of a trail that it was cut, of a copy that it is older", async () => {

@@ -50,6 +50,12 @@ describeServed("verification", (server) => {
     });
   });
 
+  it("refuses a checkpoint that was damaged since it was signed", async () => {
+    const { get, note } = await filled(2);
+    const damaged = encodeURIComponent(base64(note.replace("\n2\n", "\n1\n")));
+    expectProblem(await get(`/verify?checkpoint=${damaged}`), 400, "VALIDATION");
+  });
+
   it("finds a trail that isn't the one that the caller kept a checkpoint of", async () => {
     const { get } = await filled(2);
     const { note } = await filled(2);

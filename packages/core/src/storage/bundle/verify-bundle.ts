@@ -18,7 +18,7 @@ import { BundleReader, type VerifyBundleOptions } from "./reader.ts";
  * A bundle that ends before the checkpoint that the caller kept is `outdated`; one that isn't whole is `incomplete`, or `tampered` when something is wrong with what there is of it; the warnings say what is missing.
  *
  * @param path - the bundle's folder, or its tar
- * @throws StorageError `NOT_FOUND` when there is no such path; `VALIDATION` for a trusted key or a checkpoint that is none; `UNAVAILABLE` when
+ * @throws StorageError `NOT_FOUND` when there is no such path; `VALIDATION` for a trusted key or a checkpoint that is none, or is damaged; `UNAVAILABLE` when
  * it can't be read; `ABORTED`
  */
 export async function verifyBundle(
