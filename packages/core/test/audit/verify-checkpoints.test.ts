@@ -117,10 +117,8 @@ test.each(Object.entries(altered))(
         /^The checkpoint that you kept is damaged: the signature of \S+ \([0-9a-f]{8}\) doesn't hold/,
       ),
     };
-    for (const isCopy of [true, undefined])
-      await expect(verifyTrail(trail.source(isCopy && { isCopy }), input)).rejects.toMatchObject(
-        refused,
-      );
+    for (const more of [{}, { isCopy: true as const }])
+      await expect(verifyTrail(trail.source(more), input)).rejects.toMatchObject(refused);
     if (alter === altered["another trail"]) return;
     // Where the stored keys lack it, the entry that announces it tells.
     const source = trail.source({ keys: ["no key"] });

@@ -34,10 +34,9 @@ export function httpOptions(timeoutMs: number) {
 /** Refuses, as problem details, what Node's parser lets through or would refuse without a word. */
 export function refuseMalformed(app: FastifyInstance): void {
   app.addHook("onRequest", ({ raw, routeOptions }, _reply, done) => {
-    // Nobody reads the query of what is public.
-    const isLong = routeOptions.config.access !== "public" && queryLength(raw) > maxQueryLength;
     if (!namesOneHost(raw)) done(hostless());
-    else done(isLong ? tooLong() : undefined);
+    // Nobody reads the query of what is public.
+    else done(routeOptions.config.access === "public" ? undefined : wrongIn(queryOf(raw)));
   });
   app.server.on("checkExpectation", (_request: IncomingMessage, response: ServerResponse) => {
     const problem = toProblem(unmetExpectation(), "");
@@ -66,13 +65,37 @@ function namesOneHost(request: IncomingMessage): boolean {
   return request.httpVersion === "1.0" ? hosts <= 1 : hosts === 1 && request.headers.host !== "";
 }
 
-function queryLength({ url = "" }: IncomingMessage): number {
+/** The query with its question mark; empty where there is none. */
+function queryOf({ url = "" }: IncomingMessage): string {
   const begin = url.indexOf("?");
-  return begin === -1 ? 0 : url.length - begin;
+  return begin === -1 ? "" : url.slice(begin);
+}
+
+function wrongIn(query: string): HttpError | undefined {
+  if (query.length > maxQueryLength) return tooLong();
+  return isEncodedText(query) ? undefined : unreadable();
+}
+
+/** Whether its escapes are UTF-8. What isn't, Fastify would take as it stands, so that it is looked for in vain. Node's parser lets only ASCII through. */
+function isEncodedText(query: string): boolean {
+  if (!query.includes("%")) return true;
+  try {
+    decodeURIComponent(query);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function tooLong(): HttpError {
   return new HttpError("URI_TOO_LONG", `The query may have ${maxQueryLength} bytes.`);
+}
+
+function unreadable(): HttpError {
+  return new HttpError(
+    "MALFORMED_REQUEST",
+    "The query isn't well-formed. Percent-encode its names and values as UTF-8: %C3%A9 for é, %25 for %.",
+  );
 }
 
 function hostless(): HttpError {

@@ -1,7 +1,7 @@
 import { request } from "node:http";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { expectProblem } from "../support/expect.ts";
 import { describeServed, freshId } from "../support/server.ts";
 
@@ -134,6 +134,40 @@ describeServed("bad input", (server) => {
     },
   );
 
+  describe.each(["%ff", "a%C3", "%E0%80%80", "%ED%A0%80", "100%", "%zz", "%u00e9"])(
+    "refuses the query %s",
+    (text) => {
+      it.each([
+        "/api/audit?actorId=",
+        "/api/audit?limit=1&",
+        "/api/audit/verify?trustedKey=",
+        "/api/agents/a/memory?prefix=",
+        "/api/events?after=",
+      ])("of %s", async (at) => {
+        const { detail } = expectProblem(
+          await call({ path: `${at}${text}` }),
+          400,
+          "MALFORMED_REQUEST",
+        );
+        expect(detail).toMatch(/^The query isn't well-formed\./);
+      });
+    },
+  );
+
+  it.each([
+    ["%C3%A9", "é"],
+    ["%e2%82%ac%20%F0%9F%98%80", "€ 😀"],
+    ["a+b%2Bc", "a b+c"],
+    ["100%25", "100%"],
+    ["x'(~)!*", "x'(~)!*"],
+  ])("reads %s in a query", async (query, key) => {
+    const agent = "/api/agents/queried/memory";
+    const at = `${agent}/${encodeURIComponent(key)}`;
+    expect((await call({ method: "PUT", path: at, body: { value: 1 } })).status).toBe(201);
+    const { json: page } = await call({ path: `${agent}?prefix=${query}` });
+    expect(page).toMatchObject({ items: [{ key }] });
+  });
+
   it.each(["/docs/static/../../x", "/docs/static/%2e%2e/x", "/docs/static/a%00b"])(
     "says that the path is what is wrong with %s",
     async (at) => {
@@ -169,7 +203,8 @@ describeServed("bad input", (server) => {
   });
 
   it("lets health checks add parameters", async () => {
-    expect((await call({ path: "/livez?t=1" })).status).toBe(200);
+    for (const query of ["t=1", "t=%ff"])
+      expect((await call({ path: `/livez?${query}` })).status).toBe(200);
   });
 
   it("refuses empty ids and keys", async () => {
