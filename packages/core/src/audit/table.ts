@@ -37,12 +37,26 @@ export function csvHeader(): string {
 
 /**
  * Entries as records of RFC 4180. What a spreadsheet would take for a formula (text that begins with `=`, `+`, `-`, `@`, a tab or a carriage return) gets
- * an apostrophe in front of it.
+ * an apostrophe in front of it; so does what begins so behind a semicolon or tab, at which many a spreadsheet divides.
  */
 export function csvRecords(entries: readonly AuditEntry[]): string {
-  return csv(entries.map((entry) => Object.values(columns).map((cell) => cell(entry))));
+  return csv(entries.map((entry) => Object.values(columns).map((cell) => divisible(cell(entry)))));
+}
+
+/**
+ * Whoever divides at semicolons sees no quotes in a line of commas: quotes count at the beginning of a field only. A quote or space may stand before
+ * the formula.
+ */
+function divisible(cell: string | number | null): string | number | null {
+  return typeof cell === "string"
+    ? cell.replace(/[;\t](?=[\s"]*[=+\-@\uff1d\uff0b\uff0d\uff20])/g, "$&'")
+    : cell;
 }
 
 function csv(rows: readonly (readonly (string | number | null)[])[]): string {
-  return stringify([...rows], { record_delimiter: "windows", escape_formulas: true });
+  return stringify([...rows], {
+    record_delimiter: "windows",
+    escape_formulas: true,
+    quoted_match: /[;\t]/,
+  });
 }

@@ -190,6 +190,27 @@ describeEachBackend("an exported trail", (backend) => {
     expect(csv.endsWith("\r\n")).toBe(true);
   });
 
+  test("is no table of formulas where a spreadsheet divides at semicolons", async () => {
+    const storage = backend.open();
+    const details = { list: [1, -2], text: "a;=A1" };
+    await storage.audit.append({
+      actor: { type: "user", id: "a;=A1;b" },
+      action: "deploy.started",
+      target: { type: "shell", id: ';"=A1"; @b' },
+      agent: { id: "a;b", run: "x;\uff1dA1", model: "x-1;-" },
+      details,
+    });
+    const csv = await textOf(await storage.audit.export({ format: "csv" }));
+    expect(csv).toContain(
+      `,user,"a;'=A1;b",deploy.started,success,shell,";'""=A1"";' @b","a;b","x;'\uff1dA1","x-1;'-",,,,`,
+    );
+    // Whether quotes count for whoever divides, or don't.
+    const fields = csv.replaceAll('"', "").split(/[;\r\n]+/);
+    expect(fields.filter((field) => /^\s*[=+\-@\uff1d]/.test(field))).toEqual([]);
+    const [, json = ""] = /"(\{.*\})"/.exec(csv) ?? [];
+    expect(JSON.parse(json.replaceAll('""', '"'))).toEqual({ ...details, text: "a;'=A1" });
+  });
+
   test("is refused for what can't be", async () => {
     const storage = backend.open();
     await expectCode(storage.audit.export({ format: "bundle", action: "deploy.*" }), "VALIDATION");
