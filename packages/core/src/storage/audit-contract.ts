@@ -37,6 +37,9 @@ export interface Audit {
   /**
    * Seals what became of an intent, with its correlation id; what isn't given (actor, action, target, agent, project, risk) is the intent's.
    *
+   * The trail records what is said, and judges nothing: the first outcome resolves the intent, a later one is an entry like any other, whether it
+   * agrees or not. A retry that must not add one gives the same `id`.
+   *
    * @param intent - the entry that {@link Audit.intent} returned, or its id
    * @throws StorageError `NOT_FOUND` when the trail has no such entry; `VALIDATION` when it isn't an intent; otherwise as {@link Audit.append}
    */

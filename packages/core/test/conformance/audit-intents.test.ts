@@ -36,6 +36,18 @@ describeEachBackend("intents", (backend) => {
     expect(await unresolved(storage)).toEqual([]);
   });
 
+  test("are resolved by the first outcome; a contradicting one is an entry like any other", async () => {
+    const storage = backend.open();
+    const { audit } = storage;
+    const intent = await audit.intent(deploy);
+    const first = await audit.outcome(intent, "success");
+    const second = await audit.outcome(intent, "failure");
+    expect(await unresolved(storage)).toEqual([]);
+    const said = audit.list({ correlationId: intent.id, order: "asc" });
+    expect((await said).items).toEqual([intent, first, second]);
+    expect(await audit.verify()).toMatchObject({ firstFailure: null });
+  });
+
   test("pass on to the outcome what it doesn't say itself", async () => {
     const { audit } = backend.open();
     const intent = await audit.intent(deploy);

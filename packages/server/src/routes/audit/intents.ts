@@ -61,7 +61,8 @@ function outcomeRoute(app: App, storageOf: StorageOf): void {
         tags: ["audit"],
         operationId: "appendOutcome",
         summary: "Seals what became of an intent",
-        description: "Under the intent's correlation id. What isn't given is the intent's.",
+        description:
+          "Under the intent's correlation id. What isn't given is the intent's. The first outcome resolves it; a later one, a contradicting one too, is an entry like any other.",
         params: z.object({ id: z.uuid().describe("Of the intent.") }),
         body: z.strictObject({
           id: newId,
