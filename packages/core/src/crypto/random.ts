@@ -27,6 +27,12 @@ export function freshBytes(length: number): Uint8Array {
   return Uint8Array.prototype.slice.call(pool, start, start + length);
 }
 
+/** Random bytes as base64url text without padding. @param length - in bytes, at most 4,096 */
+export function freshText(length: number): string {
+  const start = take(length);
+  return pool.toString("base64url", start, start + length);
+}
+
 const ids = new V7Generator({ nextUint32: () => pool.readUInt32LE(take(4)) });
 
 /** A new UUID of version 7 (RFC 9562 §5.7); those of one process sort in the order in which they were made. */

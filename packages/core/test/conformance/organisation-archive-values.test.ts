@@ -81,7 +81,7 @@ const wrongValues: [table: string, members: ArchiveLine, said: RegExp][] = [
     /value must nest at most 64/,
   ],
   ["agent_memory", { value: "x".repeat(1024 * 1024) }, /value must be at most 1048576 bytes/],
-  ["agent_memory", { version: "1" }, /version must be 20 letters, digits, - or _/],
+  ["agent_memory", { version: "a b" }, /version must be 1 to 64 letters, digits, -, _ or \./],
   [
     "agent_memory",
     { created_at: "2026-02-30T00:00:00.000Z" },
@@ -268,5 +268,14 @@ describeEachBackend("an archive with wrong values", suite, (backend) => {
         await organisations.erase(orgId, { confirm: orgId });
     }
     await organisations.import(orgId, reader(whole));
+  });
+
+  test("is taken over with versions of the form that they had before", async () => {
+    const { archive, deployment } = await madeOn(backend);
+    const { orgId } = backend;
+    const version = "3q2-7_AAaz09xy.1z";
+    const before = archive.with("agent_memory", { version });
+    await deployment.organisations.import(orgId, reader(before));
+    expect((await backend.open().memory.getEntry("coder", "a"))?.version).toBe(version);
   });
 });

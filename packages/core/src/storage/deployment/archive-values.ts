@@ -216,7 +216,8 @@ function isRouted({ route, team_id, enterprise_id, is_enterprise_install }: Inst
 }
 
 const meta = {
-  version: z.string().regex(/^[A-Za-z0-9_-]{20}$/, "must be 20 letters, digits, - or _"),
+  // Before ADR 2 was written anew, versions were of another form, with a dot; records keep theirs until they are written again.
+  version: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, "must be 1 to 64 letters, digits, -, _ or ."),
   created_at: storedInstant,
   updated_at: storedInstant,
 };
