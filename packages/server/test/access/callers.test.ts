@@ -76,6 +76,7 @@ describe.each(backends)("who is served on $name", (backend) => {
     ["Bearer "],
     ["bearer csk_"],
     ["Bearer csk_… of nobody", `Bearer ${wrongToken}`],
+    ["Bearer csk_… of a NUL", `Bearer ${wrongToken.replace("YWNtZQ", "YQBi")}`],
     [`Bearer ${"x".repeat(8000)}`],
     ["Token x"],
     [""],

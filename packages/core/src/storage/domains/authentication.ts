@@ -1,5 +1,7 @@
 import { isHashOf, readToken } from "../../crypto/api-token.ts";
 import type { ApiKey } from "../../domain/api-key.ts";
+import { limits } from "../../domain/limits.ts";
+import { textProblem } from "../../domain/text.ts";
 import { optionNames } from "../option-names.ts";
 import type { Storage } from "../storage.ts";
 import { checkOptionNames } from "../validation.ts";
@@ -46,6 +48,8 @@ export async function authenticateApiKey(
   const named = readToken(token);
   if (named === null) return null;
   const { orgId, keyId } = named;
+  // No organisation goes by it, and a database may not even take it as a text.
+  if (textProblem(orgId, limits.idBytes) !== null) return null;
   const record = await memoryOf(backend).keys.get(nameOf(orgId, keyId), call.now, () =>
     backend.findApiKey(orgId, keyId, call),
   );
