@@ -11,7 +11,7 @@ import { scopedStorage } from "./http/scope.ts";
 import { describeApi, documentRoute } from "./openapi.ts";
 import { type Check, holdUntilChecked } from "./plugins/checked.ts";
 import { letConnectionsGo } from "./plugins/closing.ts";
-import { answerBrokenRequest, answerErrors, sendProblem } from "./plugins/errors.ts";
+import { answerBrokenRequest, answerErrors, sendEarlyProblem } from "./plugins/errors.ts";
 import { refuseOtherMethods } from "./plugins/method-not-allowed.ts";
 import { accompanyRequests, requestId } from "./plugins/requests.ts";
 import {
@@ -93,7 +93,7 @@ export async function buildServer(options: ServerOptions): Promise<App> {
     logController: new LogController({ disableRequestLogging: true }),
     // Requests on connections that are still open finish; the storage is closed after them.
     return503OnClosing: false,
-    frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
+    frameworkErrors: (error, request, reply) => void sendEarlyProblem(error, request, reply),
     clientErrorHandler: (error, socket) => answerBrokenRequest(app.log, error, socket),
   }).withTypeProvider<ZodTypeProvider>();
 

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { withoutApiKeys } from "@codespar/core";
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { HttpError } from "../errors.ts";
+import { protective } from "../http/protective.ts";
 import { headersOf, problemType, toProblem } from "../problem.ts";
 
 /** Answers every error as problem details, and logs those that are the server's. */
@@ -37,6 +38,16 @@ export function sendProblem(
     .send(problem);
 }
 
+/** The same where no hook has seen the request, as when its path can't be read. */
+export function sendEarlyProblem(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  void reply.headers(protective).header("x-request-id", request.id);
+  return sendProblem(error, request, reply);
+}
+
 /** Answers what isn't HTTP enough to become a request. */
 export function answerBrokenRequest(
   log: FastifyBaseLogger,
@@ -56,10 +67,15 @@ export function sendBroken(error: HttpError, socket: Socket): void {
   }
   const problem = toProblem(error, "");
   const body = JSON.stringify(problem);
-  socket.end(
-    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\ncontent-type: ${problemType}\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  );
+  const headers = {
+    ...protective,
+    "content-type": problemType,
+    "content-length": Buffer.byteLength(body),
+    connection: "close",
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const status = `${problem.status} ${STATUS_CODES[problem.status]}`;
+  socket.end(`HTTP/1.1 ${status}\r\n${lines.join("")}\r\n${body}`);
 }
 
 function brokenRequest({ code }: NodeJS.ErrnoException): HttpError {

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { HttpError } from "../errors.ts";
+import { protective } from "../http/protective.ts";
 import { timesSent } from "../http/repeated.ts";
 import { problemType, toProblem } from "../problem.ts";
 import { sendBroken } from "./errors.ts";
@@ -33,6 +34,8 @@ export function httpOptions(timeoutMs: number) {
 
 /** Refuses, as problem details, what Node's parser lets through or would refuse without a word. */
 export function refuseMalformed(app: FastifyInstance): void {
+  // Node leaves out what comes behind the 2,000th header, where proxies put what tells of them: maxHeaderSize is the bound.
+  app.server.maxHeadersCount = 0;
   app.addHook("onRequest", ({ raw, routeOptions }, _reply, done) => {
     if (!namesOneHost(raw)) done(hostless());
     // Nobody reads the query of what is public.
@@ -40,7 +43,8 @@ export function refuseMalformed(app: FastifyInstance): void {
   });
   app.server.on("checkExpectation", (_request: IncomingMessage, response: ServerResponse) => {
     const problem = toProblem(unmetExpectation(), "");
-    response.writeHead(problem.status, { "content-type": problemType, connection: "close" });
+    const headers = { ...protective, "content-type": problemType, connection: "close" };
+    response.writeHead(problem.status, headers);
     response.end(JSON.stringify(problem));
   });
   app.server.on("connect", (_request: IncomingMessage, socket: Socket) => {

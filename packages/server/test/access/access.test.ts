@@ -86,6 +86,16 @@ it.each(headersOfProxies)("takes a request with %s for a forwarded one", async (
     expect((await send(origin, { path, headers: { [name]: "x" } })).status).toBe(200);
 });
 
+it("sees what a proxy says behind thousands of headers", async () => {
+  const a = Array.from({ length: 2500 }, () => "");
+  const served = await send(origin, { path: "/api/agents", headers: { a } });
+  expect(served.status).toBe(200);
+  for (const name of headersOfProxies) {
+    const headers = { a, [name]: "127.0.0.1" };
+    expectProblem(await send(origin, { path: "/api/agents", headers }), 401, "UNAUTHENTICATED");
+  }
+});
+
 it("reads no body and writes nothing for a caller it doesn't serve", async () => {
   const headers = { via: "1.1 proxy" };
   const put = { method: "PUT", path: "/api/agents/a/memory/refused", headers, body: { value: 1 } };

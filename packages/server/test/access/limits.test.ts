@@ -168,6 +168,7 @@ describe("every answer", () => {
     "/",
     "/docs/",
     "/openapi.json",
+    "/api/agents/%zz",
   ])("has protective headers: %s", async (path) => {
     const { headers } = await server.call({ path });
     expect(headers).toMatchObject({
@@ -180,6 +181,7 @@ describe("every answer", () => {
     const policy = String(headers["content-security-policy"]);
     expect(policy).toMatch(/default-src '(none|self)'/);
     expect(policy).not.toMatch(/unsafe-eval|\*/);
+    expect(headers["x-request-id"]).toMatch(/./);
     expect(headers["x-powered-by"]).toBeUndefined();
     expect(headers["server"]).toBeUndefined();
   });

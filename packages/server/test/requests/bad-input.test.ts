@@ -241,6 +241,8 @@ describeServed("bad input", (server) => {
     const answer = await text(socket);
     expect(answer).toContain(`HTTP/1.1 ${status}\r\n`);
     expect(answer).toMatch(/^content-type: application\/problem\+json\r$/im);
+    expect(answer).toMatch(/^cache-control: no-store\r$/im);
+    expect(answer).toMatch(/^x-content-type-options: nosniff\r$/im);
     const [, body = ""] = answer.split("\r\n\r\n");
     expect(JSON.parse(/\{.*\}/.exec(body)?.[0] ?? body)).toMatchObject({ code });
     expect((await call({ path: "/livez" })).status).toBe(200);
