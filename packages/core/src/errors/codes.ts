@@ -59,7 +59,7 @@ export const errorCodes = {
   SCHEMA_DRIFT: info(
     500,
     false,
-    "The database is not what the migrations make: edited, newer or foreign. The message says which.",
+    "The database is not what the migrations make: edited, newer or foreign, or something that they made is gone. The message says which, and what to do.",
   ),
   STORAGE_LOCKED: info(
     503,

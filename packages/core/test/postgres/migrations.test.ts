@@ -132,6 +132,38 @@ test("a storage that waits for its migrations says so, and works after them with
   });
 });
 
+describe("where something that the migrations made is gone, whoever needs it hears so:", () => {
+  const encryptionKey = testKey();
+  test.each<[string, string, RegExp]>([
+    [
+      "a table",
+      "DROP TABLE codespar.audit_open_intents",
+      /gone: relation "codespar\.audit_open_intents" does not exist\. .*restore the database from a backup/,
+    ],
+    [
+      "a function",
+      "DROP FUNCTION codespar.audit_append CASCADE",
+      /gone: function codespar\.audit_append\(.*\) does not exist\. .*restore the database from a backup/,
+    ],
+  ])("%s", async (_what, drop, words) => {
+    await migrate({ databaseUrl });
+    await using storage = createStorage("org", { databaseUrl, encryptionKey });
+    await storage.audit.append({ action: "test.before" });
+    await query(databaseUrl, drop);
+    const append = () => storage.audit.intent({ action: "test.after" });
+    const [gone] = await Promise.all([
+      expectCode(append(), "SCHEMA_DRIFT"),
+      // What doesn't need it goes on.
+      storage.memory.set("agent", "key", 1),
+    ]);
+    expect(gone.message).toMatch(words);
+    expect(gone.message).not.toContain("codespar migrate");
+    await expectCode(append(), "SCHEMA_DRIFT");
+    await using other = createStorage("org", { databaseUrl, encryptionKey });
+    await expectCode(other.audit.intent({ action: "test.after" }), "SCHEMA_DRIFT");
+  });
+});
+
 test.each(Array.from({ length: rounds }, (_, round) => round + 1))(
   "twenty processes that start at once on one missing database all succeed, round %i",
   async () => {

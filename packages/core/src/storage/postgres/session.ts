@@ -2,7 +2,12 @@ import { sql } from "drizzle-orm";
 import { StorageError } from "../../errors/storage-error.ts";
 import { type Connections, PipelineFailure } from "./connections.ts";
 import { readMigrations } from "./migrations/journal.ts";
-import { appliedMigrationsSql, compareState, pendingError } from "./migrations/state.ts";
+import {
+  appliedMigrationsSql,
+  compareState,
+  missingError,
+  pendingError,
+} from "./migrations/state.ts";
 import type { Call } from "./pipeline.ts";
 import { databaseError, isMissingSchema } from "./sql-state.ts";
 import type { Statements } from "./statements.ts";
@@ -124,12 +129,16 @@ export class Session {
     try {
       return await this.#connections.run(calls);
     } catch (error) {
-      if (error instanceof PipelineFailure && isMissingSchema(error.cause)) {
-        // The database was replaced under us, or rolled back: look again, which says what is missing.
-        this.#facts = null;
-        await this.#ready();
-      }
-      throw error;
+      if (!lacksSchema(error)) throw error;
+    }
+    // The database was replaced under us, or rolled back: look again, which says what is missing.
+    this.#facts = null;
+    await this.#ready();
+    try {
+      // It may have been migrated in between.
+      return await this.#connections.run(calls);
+    } catch (error) {
+      throw lacksSchema(error) ? missingError(this.#connections.label, error.cause) : error;
     }
   }
 
@@ -154,7 +163,7 @@ export class Session {
         sql`SELECT set_config('codespar.maintenance', 'on', true), set_config('codespar.org_id', ${sql.placeholder("org")}, true)`,
       { org },
     );
-    const [, ...rows] = await this.#connections.run([opening, ...calls]);
+    const [, ...rows] = await this.#send([opening, ...calls]);
     return rows;
   }
 
@@ -218,7 +227,7 @@ export class Session {
         createdAt: Number(createdAt),
       }));
     } catch (error) {
-      if (error instanceof PipelineFailure && isMissingSchema(error.cause)) return [];
+      if (lacksSchema(error)) return [];
       throw this.#connections.storageError(error);
     }
   }
@@ -245,4 +254,8 @@ export class Session {
         )
       : this.#statements.call("open:policies", () => sql`SELECT ${settings}`, values);
   }
+}
+
+function lacksSchema(error: unknown): error is PipelineFailure {
+  return error instanceof PipelineFailure && isMissingSchema(error.cause);
 }

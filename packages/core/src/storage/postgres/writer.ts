@@ -207,7 +207,9 @@ export class Writer {
 
 /** Whether one of several commits may be to blame; without a connection none of them would fare better alone. */
 function isOfOne(error: unknown): boolean {
-  return error instanceof PipelineFailure ? isServerError(error.cause) : !StorageError.is(error);
+  if (error instanceof PipelineFailure) return isServerError(error.cause);
+  // Not all may need what is gone.
+  return !StorageError.is(error) || error.code === "SCHEMA_DRIFT";
 }
 
 function keysOf(commit: Commit): string[] {

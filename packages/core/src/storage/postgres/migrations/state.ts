@@ -1,4 +1,5 @@
 import { StorageError } from "../../../errors/storage-error.ts";
+import { databaseError } from "../sql-state.ts";
 import type { Migration } from "./journal.ts";
 
 /** A migration that the database says it has. */
@@ -72,5 +73,14 @@ export function pendingError(label: string, pending: number): StorageError {
   return new StorageError(
     "SCHEMA_PENDING",
     `PostgreSQL ${label} lacks ${pending} migration(s). Run: codespar migrate`,
+  );
+}
+
+/** The error of a database that has all migrations and lacks something that they made: `cause` says what. */
+export function missingError(label: string, cause: unknown): StorageError {
+  return new StorageError(
+    "SCHEMA_DRIFT",
+    `PostgreSQL ${label} has all migrations, and something that they made is gone: ${databaseError(cause).message}. Migrating again doesn't bring it back: restore the database from a backup, or that object from one, with its rows, owner and grants.`,
+    { cause },
   );
 }
