@@ -162,6 +162,27 @@ describe.each(eachWay)("the trail on %s", (_name, open) => {
     expect(existsSync(path("new"))).toBe(false);
   });
 
+  it("says that what it is exported to can't be written, before it says that it was exported", async () => {
+    await writeFile(path("a-file"), "");
+    const count = async () =>
+      (await json<Page<AuditEntry>>("list", "--action", "audit.exported", "--all")).items.length;
+    const before = await count();
+    for (const [format, name] of [
+      ["bundle", "b"],
+      ["bundle", "b.tar"],
+      ["csv", "t.csv"],
+    ] as const) {
+      const output = path(join("a-file", name));
+      const args = ["audit", "export", "--format", format, "--output", output];
+      expect(await place.run(args), name).toMatchObject({
+        code: 1,
+        stdout: "",
+        stderr: expect.stringMatching(/^codespar: \S+ can't be written \(ENOTDIR: [^\n]+\)\.\n$/),
+      });
+    }
+    expect(await count()).toBe(before);
+  });
+
   it("is no longer comparable with what was kept after its export", async () => {
     await ok("export", "--output", path("older.tar"));
     await place.run(["memory", "set", "coder", "e", "1", "--record"]);

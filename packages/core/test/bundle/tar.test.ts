@@ -159,6 +159,15 @@ describe("unpacking", () => {
     expect(await readdir(empty)).toEqual(["mine"]);
   });
 
+  test("says that a folder can't be made, and never that it isn't there", async () => {
+    await writeFile(join(empty, "file"), "");
+    // Below the last one nothing can be made, and Node's own way of making parents wouldn't return.
+    for (const folder of [join(empty, "file", "a", "b"), "/proc/codespar/a"]) {
+      const error = await expectCode(unpackBundle(each([tar]), folder), "UNAVAILABLE");
+      expect(error.message).toContain("free space");
+    }
+  });
+
   test("says what is wrong with a tar that was cut or changed, and keeps what came before", async () => {
     await fc.assert(
       fc.asyncProperty(

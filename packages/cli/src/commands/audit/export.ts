@@ -6,7 +6,7 @@ import { contextOf } from "../../context.ts";
 import { exitCodes } from "../../exit-codes.ts";
 import { CommandFailure, usage } from "../../failure.ts";
 import { withExamples } from "../../help.ts";
-import { newFile, taken, writeBytes } from "../../new-file.ts";
+import { newFile, taken, unwritable, writeBytes } from "../../new-file.ts";
 import { jsonText, note, print } from "../../output.ts";
 import { abortOnSignals } from "../../signals.ts";
 import { withStore } from "../../store/open-store.ts";
@@ -100,18 +100,39 @@ async function sinkFor(format: AuditExportFormat, output: string): Promise<Sink>
   };
 }
 
-function folderSink(folder: string): Sink {
+async function folderSink(folder: string): Promise<Sink> {
   if (existsSync(folder) && !isEmptyFolder(folder)) throw taken(folder);
+  // Makes the folder, or tells why it can't be.
+  await unpack(nothing(), folder);
   return {
     async take({ content }) {
-      const { unpackBundle } = await import("@codespar/core");
-      const problem = await unpackBundle(content, folder);
+      const problem = await unpack(content, folder);
       if (problem !== null)
         throw new CommandFailure(exitCodes.unavailable, `The export broke off: ${problem}`);
     },
     discard: () => rm(folder, { recursive: true, force: true }),
   };
 }
+
+/** What the storage throws stays as it is; what the disk throws ends as it does for a file. */
+async function unpack(content: AsyncIterable<Uint8Array>, folder: string): Promise<string | null> {
+  const { StorageError, unpackBundle } = await import("@codespar/core");
+  const read: { error?: unknown } = {};
+  async function* reading() {
+    try {
+      yield* content;
+    } catch (error) {
+      read.error = error;
+      throw error;
+    }
+  }
+  return unpackBundle(reading(), folder).catch((error: unknown) => {
+    if ("error" in read || !StorageError.is(error, "UNAVAILABLE")) throw error;
+    throw unwritable(folder, error.cause);
+  });
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
 
 function isEmptyFolder(path: string): boolean {
   try {

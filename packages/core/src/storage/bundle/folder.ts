@@ -1,8 +1,9 @@
-import { lstat, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { lstat, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { bundleName, maxFileBytes } from "../../audit/bundle/layout.ts";
 import { filesOfTar } from "../../audit/bundle/tar.ts";
 import { invalid, StorageError } from "../../errors/storage-error.ts";
+import { makeFolder } from "../make-folder.ts";
 
 /**
  * Unpacks a bundle from the bytes of its tar. Files that are no part of a bundle are passed over, so that nothing can be written anywhere
@@ -17,7 +18,7 @@ export async function unpackBundle(
   content: AsyncIterable<Uint8Array>,
   directory: string,
 ): Promise<string | null> {
-  await onDisk(directory, () => mkdir(directory, { recursive: true, mode: 0o700 }));
+  await writing(directory, () => makeFolder(directory, 0o700));
   if ((await onDisk(directory, () => readdir(directory))).length > 0)
     throw new StorageError(
       "ALREADY_EXISTS",
@@ -29,8 +30,8 @@ export async function unpackBundle(
   });
   for await (const file of files) {
     const path = join(directory, file.name);
-    await onDisk(path, async () => {
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await writing(path, async () => {
+      await makeFolder(dirname(path), 0o700);
       await writeFile(path, file.content, { mode: 0o600 });
     });
   }
@@ -81,11 +82,22 @@ export async function onDisk<Result>(path: string, work: () => Promise<Result>):
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ENOENT")
       throw new StorageError("NOT_FOUND", `There is no ${path}. Check the path.`, { cause });
-    const detail = cause instanceof Error ? cause.message : String(cause);
-    throw new StorageError(
-      "UNAVAILABLE",
-      `${path} can't be used (${detail}). Check path, permissions and free space.`,
-      { cause },
-    );
+    throw unusable(path, cause);
   }
+}
+
+/** As {@link onDisk}, where nothing has to be there yet. @throws StorageError `UNAVAILABLE` */
+async function writing(path: string, work: () => Promise<void>): Promise<void> {
+  await work().catch((cause: unknown) => {
+    throw unusable(path, cause);
+  });
+}
+
+function unusable(path: string, cause: unknown): StorageError {
+  const detail = cause instanceof Error ? cause.message : String(cause);
+  return new StorageError(
+    "UNAVAILABLE",
+    `${path} can't be used (${detail}). Check path, permissions and free space.`,
+    { cause },
+  );
 }

@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
-import { link, mkdir, open, readFile, rename, unlink } from "node:fs/promises";
+import { link, open, readFile, rename, unlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { AuditCheckpoint } from "../../domain/audit-proofs.ts";
+import { makeFolder } from "../make-folder.ts";
 import type { Anchor } from "./anchor.ts";
 
 /**
@@ -32,7 +33,7 @@ function trailName(origin: AuditCheckpoint["origin"]): string {
 async function keepIn(folder: string, name: string, note: string): Promise<void> {
   const path = join(folder, name);
   if (await isKept(path, note)) return;
-  await makeFolder(dirname(path));
+  await makeFolder(dirname(path), 0o777, (made) => syncFolder(dirname(made)));
   const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
   try {
     await writeDurably(temporary, note);
@@ -65,21 +66,6 @@ async function isKept(path: string, note: string): Promise<boolean> {
   throw new Error(
     `${path} holds another checkpoint of the same size: the trail was replaced, or this folder belongs to another one. Compare the two`,
   );
-}
-
-/** Node's own `recursive` never returns where a folder is there and yet takes none, as `/proc` does. */
-async function makeFolder(folder: string): Promise<void> {
-  try {
-    await mkdir(folder).catch(async (error: unknown) => {
-      if (!hasCode(error, "ENOENT")) throw error;
-      await makeFolder(dirname(folder));
-      await mkdir(folder);
-    });
-  } catch (error) {
-    if (hasCode(error, "EEXIST")) return;
-    throw error;
-  }
-  await syncFolder(dirname(folder));
 }
 
 async function writeDurably(path: string, text: string): Promise<void> {
