@@ -33,8 +33,8 @@ entries; another checkpoint costs a signature and a few hashes.
 
 Nothing is missing or damaged, and the keys for OpenSSL are those in the \`.vkey\` files, which are printed.
 
-**Compare the printed keys** with those that you got from somewhere else than this bundle. Whoever can make up a whole bundle can also make up its keys:
-nothing below tells you of that.
+**Compare the printed keys** with those that you got from somewhere else than this bundle. Whoever can make up a whole bundle can also make up its keys,
+and this README: nothing below tells you of that. So take the commands from somewhere else too, such as the README of a bundle that you exported yourself.
 
 \`\`\`sh
 export LC_ALL=C; work=$(mktemp -d)
