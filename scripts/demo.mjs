@@ -39,6 +39,7 @@ try {
 } finally {
   await cluster[Symbol.asyncDispose]();
 }
+console.log(`\nAll of it took ${process.uptime().toFixed(1)} seconds.`);
 
 async function show(backend, computer, falsify) {
   console.log(`On ${backend}`);

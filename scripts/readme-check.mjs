@@ -25,7 +25,7 @@ const MASKS = [
   [/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "<id>"],
   [/"version":"[^"]*"/g, '"version":"<version>"'],
   [/"(latencyMs|uptimeSeconds)":[\d.e-]+/g, '"$1":<number>'],
-  [/[\d.]+ ms\b/g, "<number> ms"],
+  [/[\d.]+ (ms|seconds)\b/g, "<number> $1"],
   [/\bentry \d+/g, "entry <number>"],
   // Each checkpoint is one, and a slow run signs more of them.
   [/\b\d+ checks ok/g, "<number> checks ok"],
