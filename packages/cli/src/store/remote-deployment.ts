@@ -22,9 +22,12 @@ export function remoteDeployment(server: Server): Administration {
   return {
     secrets: {
       status: () => call<SecretsStatus>("GET", ["secrets", "status"]),
-      async rotate({ limit, onProgress, signal } = {}) {
+      async rotate({ newKey, limit, onProgress, signal } = {}) {
+        // Only the first request may ask for a new key: one that came after the end would begin anew.
+        let first = newKey === true ? { newKey } : {};
         for (let resealed = 0; ; ) {
-          const body = limit === undefined ? {} : { limit };
+          const body = { ...first, ...(limit !== undefined && { limit }) };
+          first = {};
           const path = ["secrets", "rotate"];
           const report = await call<RotationReport>("POST", path, { body, signal, silenceMs: 0 });
           resealed += report.resealed;

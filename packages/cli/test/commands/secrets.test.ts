@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
@@ -61,11 +61,12 @@ describe.each(eachWay)("secrets on %s", (name, open) => {
       remaining: 0,
     });
     const old = before.activeKey ?? "";
-    // Files keep their own key, which is replaced by itself; of a configured one the operator puts the new one first.
+    // Files keep their own key, which is replaced when asked; of a configured one the operator puts the new one first.
     const fresh = testKey();
     const both = `${fresh},${place.env["CODESPAR_ENCRYPTION_KEY"]}`;
     const env = onFiles ? place.env : { ...place.env, CODESPAR_ENCRYPTION_KEY: both };
-    const rotated = await place.cli.run(["secrets", "rotate"], { env });
+    const newKey = onFiles ? ["--new-key"] : [];
+    const rotated = await place.cli.run(["secrets", "rotate", ...newKey], { env });
     expect(rotated.code).toBe(0);
     const [, id] =
       /^4 records sealed anew under the key ([0-9a-f]{12}); 0 records are left on earlier keys\n$/.exec(
@@ -91,9 +92,23 @@ describe.each(eachWay)("secrets on %s", (name, open) => {
     ]);
     expect(await json<RotationReport>(["secrets", "rotate"], alone)).toMatchObject({
       finished: true,
-      resealed: onFiles ? 4 : 0,
+      activeKey: id,
+      resealed: 0,
       remaining: 0,
     });
+  });
+
+  it("stay as they are when no rotation is open, which is said", async () => {
+    const before = await json<SecretsStatus>(["secrets", "status"]);
+    const { code, stdout, stderr } = await place.run(["secrets", "rotate"]);
+    const nothing = "0 records on the old key; nothing to rotate";
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: `${onFiles ? `${nothing}. --new-key makes a new key` : nothing}\n`,
+    });
+    if (onFiles) expect(stderr).toBe("");
+    else expect(stderr).toContain("put it first: CODESPAR_ENCRYPTION_KEY=NEW,OLD");
+    expect(await json<SecretsStatus>(["secrets", "status"])).toEqual(before);
   });
 
   it("work on all organisations", async () => {
@@ -102,6 +117,13 @@ describe.each(eachWay)("secrets on %s", (name, open) => {
       expect(refused).toMatchObject({ code: 2, stdout: "" });
       expect(refused.stderr).toContain("--org is not for secrets");
     }
+  });
+
+  it.runIf(!onFiles)("have no new key made where it is configured", async () => {
+    const refused = await place.runApart(["secrets", "rotate", "--new-key"]);
+    expect(refused).toMatchObject({ code: 2, stdout: "" });
+    expect(refused.stderr).toContain("CODESPAR_ENCRYPTION_KEY=NEW,OLD");
+    expect(refused.stderr).toContain("[VALIDATION]");
   });
 
   it.runIf(!onFiles)("say what to do when a key is missing", async () => {
@@ -116,6 +138,22 @@ describe.each(eachWay)("secrets on %s", (name, open) => {
     for (const key of env.CODESPAR_ENCRYPTION_KEY.split(","))
       expect(rotation.stderr + status.stdout + status.stderr).not.toContain(key);
   });
+});
+
+it("a rotation that only has to end is told of, and ended", async () => {
+  await using place = await ways["files, directly"]();
+  await store(place, "acme", "sentry", testSecret());
+  const file = join(place.cli.folder, ".codespar", "keys", "encryption.key");
+  const key = (await readFile(file, "utf8")).trim();
+  await writeFile(file, `${key},${testKey()}\n`);
+  const status = await place.run(["secrets", "status"]);
+  expect(status.stderr).toContain("but a rotation hasn't ended");
+  const rotated = await place.run(["secrets", "rotate"]);
+  expect(rotated.stdout).toMatch(/^0 records sealed anew under the key /);
+  expect((await readFile(file, "utf8")).trim()).toBe(key);
+  expect((await place.run(["secrets", "status"])).stderr).toBe(
+    "0 records are left on earlier keys.\n",
+  );
 });
 
 it("a rotation that is killed goes on when it is run again", async () => {

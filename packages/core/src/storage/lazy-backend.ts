@@ -118,8 +118,8 @@ export class LazyBackend implements Backend {
     return this.#use((backend) => backend.reseal(orgId, step, nowMs));
   }
 
-  beginRotation(): Promise<KeyRing> {
-    return this.#use((backend) => backend.beginRotation());
+  beginRotation(newKey: boolean): Promise<KeyRing> {
+    return this.#use((backend) => backend.beginRotation(newKey));
   }
 
   sealCanary(): Promise<void> {

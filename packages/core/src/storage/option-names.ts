@@ -90,7 +90,7 @@ export const optionNames = {
   rotateKey,
   erase: { ...call, onProgress: true, confirm: true },
   authenticate: { onEnded: true },
-  rotate: { ...call, onProgress: true, limit: true },
+  rotate: { ...call, newKey: "flag", onProgress: true, limit: true },
   verify: {
     ...call,
     trustedKeys: true,

@@ -27,12 +27,13 @@ export interface SecretsPort {
   reseal(orgId: string, step: ResealStep, nowMs: number): Promise<void>;
 
   /**
-   * The ring that everything is to be sealed with from now on. Where the target keeps a key of its own, a new one becomes the first, unless an
-   * earlier rotation hasn't ended; where keys are configured, their order is the operator's.
+   * The ring that everything is to be sealed with from now on.
    *
+   * @param newKey - makes a new key the first, unless an earlier rotation hasn't ended: only where the target keeps a key of its own. Where keys
+   * are configured, their order is the operator's
    * @throws StorageError as {@link SecretsPort.keyRing}
    */
-  beginRotation(): Promise<KeyRing>;
+  beginRotation(newKey: boolean): Promise<KeyRing>;
   /** Seals the canary with the ring's first key: a process without this key is told so from now on. */
   sealCanary(): Promise<void>;
   /** Lets go of the earlier keys that the target keeps by itself, once nothing is sealed with them. Configured ones are the operator's to remove. */

@@ -85,12 +85,17 @@ describeEachBackend("a rotation that dies", onTargetsOfTheirOwn, (backend) => {
     return [...ids];
   }
 
-  async function rotateUntil(options: StorageOptions, n: number, moment: "before" | "after") {
+  async function rotateUntil(
+    options: StorageOptions,
+    n: number,
+    moment: "before" | "after",
+    newKey: boolean,
+  ) {
     const port = openBackend(options);
     try {
       const context = { now: backend.clock.nowMs };
       const actor = { type: "user", id: "operator" } as const;
-      return await rotateSecrets(dyingAt(port, n, moment), actor, context);
+      return await rotateSecrets(dyingAt(port, n, moment), actor, context, { newKey });
     } catch (error) {
       if (!(error instanceof Died)) throw error;
       return null;
@@ -100,10 +105,12 @@ describeEachBackend("a rotation that dies", onTargetsOfTheirOwn, (backend) => {
   }
 
   /** Lets the rotation die at its first change, then, gone on with, at its second, and so on until it gets through. */
-  async function dieAndGoOn(options: StorageOptions): Promise<string> {
+  async function dieAndGoOn(options: StorageOptions, newKey: boolean): Promise<string> {
     for (let deaths = 0; ; deaths += 1) {
       const moment = deaths % 2 === 0 ? "before" : "after";
-      const report = await rotateUntil(options, Math.floor(deaths / 2) + 1, moment);
+      // The first one dies before it begins, the second one once it has: the others only go on.
+      const begins = newKey && deaths < 2;
+      const report = await rotateUntil(options, Math.floor(deaths / 2) + 1, moment, begins);
       await expectAllOpen(options);
       if (report === null) continue;
       expect(report).toMatchObject({ finished: true, remaining: 0 });
@@ -115,7 +122,8 @@ describeEachBackend("a rotation that dies", onTargetsOfTheirOwn, (backend) => {
   test("anywhere loses nothing, and is gone on with", async () => {
     const [old, fresh] = [testKey(), testKey()];
     await fill({ ...backend.options(), encryptionKey: old });
-    const activeKey = await dieAndGoOn({ ...backend.options(), encryptionKey: `${fresh},${old}` });
+    const both = { ...backend.options(), encryptionKey: `${fresh},${old}` };
+    const activeKey = await dieAndGoOn(both, false);
     const ids = await expectAllOpen({ ...backend.options(), encryptionKey: fresh });
     expect(ids).toEqual([activeKey]);
     await expect(expectAllOpen({ ...backend.options(), encryptionKey: old })).rejects.toMatchObject(
@@ -172,7 +180,9 @@ describeEachBackend("a rotation that dies", onTargetsOfTheirOwn, (backend) => {
   test.runIf(backend.kind === "file")("over a key that the folder keeps, too", async () => {
     const { encryptionKey: _, ...options } = backend.options();
     await fill(options);
-    const activeKey = await dieAndGoOn(options);
+    const [old] = await expectAllOpen(options);
+    const activeKey = await dieAndGoOn(options, true);
+    expect(activeKey).not.toBe(old);
     expect(await expectAllOpen(options)).toEqual([activeKey]);
   });
 });

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { testKey, testSecret } from "../../../../tooling/secrets.ts";
 import {
+  createStorage,
   type Deployment,
   deploymentOf,
   KeyRing,
@@ -282,6 +283,25 @@ describeEachBackend("rotation of the master key", onTargetsOfTheirOwn, (backend)
     await expectAllOpen(backend, fresh);
   });
 
+  test("makes no key where they are configured, and says where to put a new one", async () => {
+    const { old, both, oldId } = twoKeys();
+    await fill(backend, old);
+    const before = await sealedRecords(backend);
+    for (const keys of [old, both]) {
+      const error = await administered(backend, keys, ({ secrets }) =>
+        expectCode(secrets.rotate({ newKey: true }), "VALIDATION"),
+      );
+      expect(error.message).toContain("CODESPAR_ENCRYPTION_KEY=NEW,OLD");
+    }
+    expect(await sealedRecords(backend)).toEqual(before);
+    expect(await status(backend, old)).toMatchObject({ canaryKey: oldId, remaining: 0 });
+    if (backend.kind === "postgres") {
+      const { encryptionKey: _, ...withoutKey } = backend.options();
+      await using storage = createStorage(backend.orgId, withoutKey);
+      await expectCode(deploymentOf(storage).secrets.rotate({ newKey: true }), "VALIDATION");
+    }
+  });
+
   test("of nothing is through at once, and leaves no key where there was none", async () => {
     const { both, freshId } = twoKeys();
     const none = { finished: true, resealed: 0, remaining: 0 };
@@ -297,7 +317,7 @@ describeEachBackend("rotation of the master key", onTargetsOfTheirOwn, (backend)
 
   test("refuses options that aren't its own, and what isn't a handle", async () => {
     await administered(backend, twoKeys().both, async ({ secrets }, storage) => {
-      for (const options of [{ limit: 0 }, { limit: 1.5 }, { limits: 1 }, 5]) {
+      for (const options of [{ limit: 0 }, { limit: 1.5 }, { limits: 1 }, { newKey: 1 }, 5]) {
         await expectCode(secrets.rotate(options as never), "VALIDATION");
       }
       for (const none of [{}, { orgId: storage.orgId }, null, "storage"]) {

@@ -1,4 +1,4 @@
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { testKey, testSecret } from "../../../../tooling/secrets.ts";
@@ -19,6 +19,14 @@ const actor = { type: "user", id: "operator" } as const;
 const keyFile = async (directory: string): Promise<string> =>
   (await readFile(join(directory, "keys", "encryption.key"), "utf8")).trim();
 
+/** The files beside the data, with their content. */
+async function keysIn(directory: string): Promise<[name: string, content: string][]> {
+  const names = (await readdir(join(directory, "keys"))).sort();
+  return Promise.all(
+    names.map(async (name) => [name, await readFile(join(directory, "keys", name), "utf8")]),
+  );
+}
+
 function open(directory: string): Storage {
   const storage = createStorage("acme", { directory });
   onTestFinished(() => storage.close());
@@ -36,7 +44,7 @@ describe("the key that a folder keeps", () => {
     const before = await keyFile(directory);
     const { secrets } = deploymentOf(storage);
     expect(await secrets.status()).toMatchObject({ source: "folder", remaining: 0 });
-    const report = await secrets.rotate();
+    const report = await secrets.rotate({ newKey: true });
     const after = await keyFile(directory);
     expect(report).toEqual({
       finished: true,
@@ -51,10 +59,25 @@ describe("the key that a folder keeps", () => {
     expect((await stat(retired)).mode & 0o777).toBe(0o600);
     expect(await tokenOf(storage, "sentry")).toBe(testSecret());
     // And once more, in the same process.
-    await secrets.rotate();
+    await secrets.rotate({ newKey: true });
     expect(await keyFile(directory)).not.toBe(after);
     await storage.close();
     expect(await tokenOf(open(directory), "sentry")).toBe(testSecret());
+  });
+
+  it("stays, with everything else, where a rotation isn't asked for another and none is open", async () => {
+    const directory = await temporaryFolder();
+    const storage = open(directory);
+    await storage.channelConfigs.set("sentry", { credentials: { token: testSecret() } });
+    const { secrets } = deploymentOf(storage);
+    await secrets.rotate({ newKey: true });
+    const before = await keysIn(directory);
+    const activeKey = KeyRing.parse(await keyFile(directory)).activeKeyId;
+    const nothing = { finished: true, activeKey, resealed: 0, remaining: 0 };
+    expect(await secrets.rotate()).toEqual(nothing);
+    expect(await secrets.rotate({ newKey: false })).toEqual(nothing);
+    expect(await keysIn(directory)).toEqual(before);
+    expect((await storage.audit.list({ action: "secrets.rotated" })).items).toHaveLength(1);
   });
 
   it("isn't made by a rotation where no secret was ever stored", async () => {
@@ -62,7 +85,8 @@ describe("the key that a folder keeps", () => {
     const storage = open(directory);
     await storage.memory.set("agent", "key", 1);
     const nothing = { finished: true, activeKey: null, resealed: 0, remaining: 0 };
-    expect(await deploymentOf(storage).secrets.rotate()).toEqual(nothing);
+    for (const newKey of [false, true])
+      expect(await deploymentOf(storage).secrets.rotate({ newKey })).toEqual(nothing);
     await expect(keyFile(directory)).rejects.toThrow("ENOENT");
   });
 
@@ -95,7 +119,7 @@ describe("the key that a folder keeps", () => {
       attempts += 1;
       await tx.channelConfigs.set("vercel", { credentials: { token: testSecret("v") } });
       // Sealed with the old key, and about to be stored when there is only the new one.
-      if (attempts === 1) await deploymentOf(storage).secrets.rotate();
+      if (attempts === 1) await deploymentOf(storage).secrets.rotate({ newKey: true });
     });
     expect(attempts).toBe(2);
     expect((await deploymentOf(storage).secrets.status()).remaining).toBe(0);
@@ -119,7 +143,7 @@ describe("the key that a folder keeps", () => {
     await backend.auditHead("acme", now());
     holding = true;
     const storing = backend.commit("acme", commitOf({ writes: [put] }), now());
-    const rotating = rotateSecrets(backend, actor, now());
+    const rotating = rotateSecrets(backend, actor, now(), { newKey: true });
     const first = await Promise.race([rotating, new Promise((resolve) => setTimeout(resolve, 50))]);
     expect(first).toBeUndefined();
     holding = false;
@@ -131,20 +155,23 @@ describe("the key that a folder keeps", () => {
     ]);
   });
 
-  it("stays when it is lost from a list that a rotation left", async () => {
-    const directory = await temporaryFolder();
-    const storage = open(directory);
-    await storage.channelConfigs.set("sentry", { credentials: { token: testSecret() } });
-    await storage.close();
-    // As a rotation leaves it that died right after it began.
-    const list = `${testKey()},${await keyFile(directory)}`;
-    await writeFile(join(directory, "keys", "encryption.key"), `${list}\n`);
-    const again = open(directory);
-    const { secrets } = deploymentOf(again);
-    expect(await secrets.status()).toMatchObject({ remaining: 1, keys: [{}, {}] });
-    expect(await secrets.rotate()).toMatchObject({ finished: true, resealed: 1 });
-    expect(list.startsWith(`${await keyFile(directory)},`)).toBe(true);
-  });
+  it.each([false, true])(
+    "is the first of a list that a rotation left, with no other before it (newKey %s)",
+    async (newKey) => {
+      const directory = await temporaryFolder();
+      const storage = open(directory);
+      await storage.channelConfigs.set("sentry", { credentials: { token: testSecret() } });
+      await storage.close();
+      // As a rotation leaves it that died right after it began.
+      const list = `${testKey()},${await keyFile(directory)}`;
+      await writeFile(join(directory, "keys", "encryption.key"), `${list}\n`);
+      const again = open(directory);
+      const { secrets } = deploymentOf(again);
+      expect(await secrets.status()).toMatchObject({ remaining: 1, keys: [{}, {}] });
+      expect(await secrets.rotate({ newKey })).toMatchObject({ finished: true, resealed: 1 });
+      expect(list.startsWith(`${await keyFile(directory)},`)).toBe(true);
+    },
+  );
 });
 
 describe("a power failure while the key of a folder is replaced", () => {
@@ -164,7 +191,7 @@ describe("a power failure while the key of a folder is replaced", () => {
     const write = { ...put, version: "v", expiresAt: null };
     await backend.commit("acme", commitOf({ writes: [write] }), now());
     const stored = changes.length;
-    await rotateSecrets(backend, actor, now());
+    await rotateSecrets(backend, actor, now(), { newKey: true });
     await backend.close();
 
     const disk = new SimulatedDisk("/");

@@ -69,8 +69,14 @@ export function secretsRoutes(app: App, storageOf: StorageOf): void {
         operationId: "rotateSecrets",
         summary: "Seals what other keys have sealed under the active one",
         description:
-          "Send it until `finished`: each request goes on where the one before ended. Set CODESPAR_ENCRYPTION_KEY=NEW,OLD on every server before, and NEW after; a key that is kept beside the files is replaced by itself.",
+          "Send it until `finished`: each request goes on where the one before ended. Set CODESPAR_ENCRYPTION_KEY=NEW,OLD on every server before, and NEW after. To replace a key that is kept beside the files, ask for `newKey` in the first request. With nothing open it changes nothing.",
         body: z.strictObject({
+          newKey: z
+            .boolean()
+            .exactOptional()
+            .describe(
+              "Begins with a new key, unless a rotation is open, which it then continues. Refused where keys are configured (`VALIDATION`). Once a rotation is finished, it begins another.",
+            ),
           limit: z
             .int()
             .min(1)
@@ -82,8 +88,8 @@ export function secretsRoutes(app: App, storageOf: StorageOf): void {
       },
     },
     async (request) => {
-      const { limit = recordsPerRequest.default } = request.body;
-      return await deploymentOf(storageOf(request)).secrets.rotate({ limit });
+      const options = { limit: recordsPerRequest.default, ...request.body };
+      return await deploymentOf(storageOf(request)).secrets.rotate(options);
     },
   );
 }

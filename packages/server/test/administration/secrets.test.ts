@@ -35,7 +35,10 @@ describe("/api/secrets", () => {
     for (const name of ["sentry", "vercel", "railway"])
       await storage.channelConfigs.set(name, { credentials: { token: testSecret(name) } });
     const key = await readFile(join(directory, "keys", "encryption.key"), "utf8");
-    const first = await server.call(rotateCall({ limit: 2 }));
+    const untouched = bodyOf(await server.call(rotateCall()));
+    expect(untouched).toMatchObject({ finished: true, resealed: 0, remaining: 0 });
+    expect(await readFile(join(directory, "keys", "encryption.key"), "utf8")).toBe(key);
+    const first = await server.call(rotateCall({ newKey: true, limit: 2 }));
     expect(bodyOf(first)).toMatchObject({ finished: false, resealed: 2, remaining: 1 });
     expect(bodyOf(await server.call(statusCall))).toMatchObject({
       source: "folder",
@@ -46,8 +49,11 @@ describe("/api/secrets", () => {
         { active: false, records: 1 },
       ],
     });
+    // Sent once more, it makes no other key.
+    const again = await server.call(rotateCall({ newKey: true, limit: 1 }));
+    expect(bodyOf(again)).toMatchObject({ finished: true, resealed: 1, remaining: 0 });
     const second = await server.call(rotateCall());
-    expect(bodyOf(second)).toMatchObject({ finished: true, resealed: 1, remaining: 0 });
+    expect(bodyOf(second)).toMatchObject({ finished: true, resealed: 0, remaining: 0 });
     expect(bodyOf(second)["activeKey"]).toBe(bodyOf(first)["activeKey"]);
     const credentials = await storage.channelConfigs.getCredentials("vercel");
     expect(credentials?.["token"]?.reveal()).toBe(testSecret("vercel"));
@@ -57,10 +63,12 @@ describe("/api/secrets", () => {
     const own = await storage.forOrg(deploymentOrgId).audit.list();
     expect(own.items.map(({ action, target }) => `${action} ${target?.id}`)).toEqual([
       "access.granted POST /api/secrets/rotate",
+      "access.granted POST /api/secrets/rotate",
       "access.granted GET /api/secrets/status",
       "access.granted POST /api/secrets/rotate",
+      "access.granted POST /api/secrets/rotate",
     ]);
-    for (const body of [{ limit: 0 }, { limit: 10_001 }, { limits: 1 }, []])
+    for (const body of [{ limit: 0 }, { limit: 10_001 }, { limits: 1 }, { newKey: "yes" }, []])
       expectProblem(await server.call(rotateCall(body)), 400, "VALIDATION");
   });
 
@@ -109,5 +117,8 @@ describe("/api/secrets", () => {
       remaining: 1,
     });
     expectProblem(await server.call(rotateCall()), 503, "KEY_MISMATCH");
+    const refused = await server.call(rotateCall({ newKey: true }));
+    expectProblem(refused, 400, "VALIDATION");
+    expect(bodyOf(refused)["detail"]).toContain("CODESPAR_ENCRYPTION_KEY=NEW,OLD");
   });
 });

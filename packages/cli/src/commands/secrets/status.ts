@@ -4,6 +4,7 @@ import { contextOf } from "../../context.ts";
 import { withExamples } from "../../help.ts";
 import { columns, jsonText, note, print } from "../../output.ts";
 import { withDeployment } from "../../store/open-store.ts";
+import { isUnfinished } from "./unfinished.ts";
 
 /** `codespar secrets status` */
 export function addSecretsStatus(secrets: Command): void {
@@ -37,12 +38,15 @@ function stateOf({ active, available }: SealingKey): string {
   return available ? "earlier" : "missing";
 }
 
-function conclusion({ activeKey, keys, remaining, canaryKey }: SecretsStatus): string {
+function conclusion(status: SecretsStatus): string {
+  const { activeKey, keys, remaining } = status;
   const missing = keys.filter(({ available }) => !available);
   if (missing.length > 0)
     return "What a missing key has sealed doesn't open: set it after the active one, CODESPAR_ENCRYPTION_KEY=ACTIVE,MISSING";
   if (activeKey === null) return "There is no key: no secret was stored yet.";
-  if (remaining > 0 || (canaryKey !== null && canaryKey !== activeKey))
-    return `${remaining} records are left on earlier keys. To seal them anew: codespar secrets rotate`;
+  if (isUnfinished(status))
+    return remaining > 0
+      ? `${remaining} records are left on earlier keys. To seal them anew: codespar secrets rotate`
+      : "0 records are left on earlier keys, but a rotation hasn't ended. To end it: codespar secrets rotate";
   return "0 records are left on earlier keys.";
 }

@@ -19,12 +19,14 @@ export interface DeploymentSecrets {
   /**
    * Seals every record that another key than the active one has sealed, in all organisations, then the canary, so that the earlier keys can
    * go. Beside running servers, as long as each of them has both keys. Nothing but the ciphertext changes: versions and instants stay. Each
-   * organisation's trail gets an entry `secrets.rotated` in the same step. Broken off, the same call goes on.
+   * organisation's trail gets an entry `secrets.rotated` in the same step. Broken off, the same call goes on. Where nothing is left on an earlier
+   * key, it changes nothing.
    *
    * Where keys are configured, put the new one first (`CODESPAR_ENCRYPTION_KEY=NEW,OLD`) before, and remove the old one after. A key that is
-   * kept beside the files is replaced by a new one by each call, and kept in `keys/retired-ID.key` in the end.
+   * kept beside the files is replaced by a new one with `newKey`, and kept in `keys/retired-ID.key` in the end. Until that end, `newKey` makes no
+   * other key; after it, another one with each call: what follows a call that ended by its `limit` needs none.
    *
-   * @throws StorageError `KEY_MISMATCH` when something is sealed with a key that isn't set; `DECRYPTION_FAILED` when a record doesn't open: then
+   * @throws StorageError `VALIDATION` for `newKey` where keys are configured; `KEY_MISMATCH` when something is sealed with a key that isn't set; `DECRYPTION_FAILED` when a record doesn't open: then
    * nothing of it changes; `CONFLICT` when some process goes on sealing with an earlier key; `UNSUPPORTED` when the database
    * login hasn't the rights of the tables' owner: then nothing changes either; `ENCRYPTION_KEY_MISSING`, `ABORTED`
    */

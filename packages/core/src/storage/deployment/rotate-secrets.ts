@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import type { KeyRing } from "../../crypto/key-ring.ts";
 import type { Actor } from "../../domain/actor.ts";
-import { StorageError } from "../../errors/storage-error.ts";
+import { invalid, StorageError } from "../../errors/storage-error.ts";
 import { type Backend, type CallContext, ExpectationFailed } from "../backend.ts";
 import { automaticEntry } from "../domains/audit-entries.ts";
 import { recordPages } from "../pages.ts";
@@ -11,6 +11,11 @@ import { countsByKey, throwIfInterrupted } from "./secrets.ts";
 
 /** How a rotation goes. */
 export interface RotateSecretsOptions {
+  /**
+   * Begins with a new key, and moves everything to it: where the key is kept beside the files. While an earlier rotation hasn't ended, this goes
+   * on with that and makes no other key. Default: only finishes what is open.
+   */
+  readonly newKey?: boolean;
   /** Stops after about so many records, so that the caller goes on with another call. Default: all of them. */
   readonly limit?: number;
   /** Called after each step. */
@@ -59,13 +64,14 @@ export async function rotateSecrets(
   backend: Backend,
   actor: Actor,
   context: CallContext,
-  { limit = Number.POSITIVE_INFINITY, onProgress }: RotateSecretsOptions = {},
+  { newKey = false, limit = Number.POSITIVE_INFINITY, onProgress }: RotateSecretsOptions = {},
 ): Promise<RotationReport> {
+  if (newKey && (await takesConfiguredKeys(backend))) throw keysAreConfigured();
   if ((await backend.keyState()).ring === null && (await backend.sealedCounts()).length === 0)
     return { finished: true, activeKey: null, resealed: 0, remaining: 0 };
   // A ring that can't open what is there must not become that of any part of it.
   await remainingUnder(backend, await backend.keyRing("seal"));
-  const ring = await backend.beginRotation();
+  const ring = await backend.beginRotation(newKey);
   let remaining = await remainingUnder(backend, ring);
   const total = remaining;
   let resealed = 0;
@@ -84,6 +90,10 @@ export async function rotateSecrets(
     if (rotation.unopened.size > 0) throw unopened(rotation.unopened);
   }
   throw othersSeal(remaining);
+}
+
+async function takesConfiguredKeys(backend: Backend): Promise<boolean> {
+  return backend.kind === "postgres" || (await backend.keyState()).source === "configured";
 }
 
 /**
@@ -185,6 +195,12 @@ async function* envelopes(backend: Backend, orgId: string, context: CallContext)
       }
     }
   }
+}
+
+function keysAreConfigured(): StorageError {
+  return invalid(
+    "No new key is made here: the keys are those of CODESPAR_ENCRYPTION_KEY. Put the new one first there, CODESPAR_ENCRYPTION_KEY=NEW,OLD, and rotate without asking for a new key.",
+  );
 }
 
 function unopened(errors: ReadonlyMap<string, unknown>): StorageError {

@@ -211,8 +211,8 @@ export class FileBackend implements Backend {
     await organisation.reseal(step, nowMs);
   }
 
-  beginRotation(): Promise<KeyRing> {
-    return this.#keys.begin();
+  beginRotation(newKey: boolean): Promise<KeyRing> {
+    return this.#keys.begin(newKey);
   }
 
   sealCanary(): Promise<void> {

@@ -55,11 +55,11 @@ export class FileKeys {
   }
 
   /** See `SecretsPort.beginRotation`. */
-  async begin(): Promise<KeyRing> {
+  async begin(newKey: boolean): Promise<KeyRing> {
     this.#store.requireWritable();
     const before = await this.ring();
     if (this.#configured !== undefined) return before;
-    const ring = await this.#inFolder(putNewKeyFirst);
+    const ring = await this.#inFolder(newKey ? putNewKeyFirst : openKeyRing);
     this.#ring = Promise.resolve(ring);
     for (const id of before.keyIds) this.#replaced.add(id);
     this.#replaced.delete(ring.activeKeyId);
