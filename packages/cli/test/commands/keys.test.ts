@@ -69,6 +69,9 @@ describe.each(eachWay)("keys on %s", (_name, open) => {
       expect((await place.run(["keys", verb, "none", ...org])).code).toBe(4);
     expect((await place.run(["keys", "rotate", second.key.id, ...org])).code).toBe(4);
     expect((await place.run(["keys", "create", "x", "--expires-at", "soon"])).code).toBe(2);
+    const twoEnds = ["--expires-in", "90d", "--expires-at", "2032-01-01T00:00:00Z"];
+    const refused = await place.run(["keys", "create", "x", ...twoEnds]);
+    expect([refused.code, refused.stdout]).toEqual([2, ""]);
   });
 
   it("are rotated to the same end, unless another is given", async () => {

@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { parseDuration } from "../../values.ts";
 
 /** When a key ends, as flags say it. */
@@ -10,7 +10,11 @@ export interface ExpiryFlags {
 /** Adds the flags that say when a key ends. */
 export function withExpiry(command: Command, byDefault: string): Command {
   return command
-    .option("--expires-in <duration>", `for example 12h, 90d; ${byDefault}`, parseDuration)
+    .addOption(
+      new Option("--expires-in <duration>", `for example 12h, 90d; ${byDefault}`)
+        .argParser(parseDuration)
+        .conflicts("expiresAt"),
+    )
     .option("--expires-at <instant>", "for example 2030-01-31T12:00:00Z");
 }
 
