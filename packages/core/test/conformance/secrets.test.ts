@@ -133,6 +133,16 @@ describeEachBackend("secrets", onTargetsOfTheirOwn, (backend) => {
     for (const error of await expectEach(moved, "DECRYPTION_FAILED")) {
       expect(inspect(error, { depth: 20 })).not.toContain(secret);
     }
+    // Whoever moved them, or tried to read what was moved, is seen.
+    for (const { orgId, attempts } of [
+      { orgId: backend.orgId, attempts: 2 },
+      { orgId: other.orgId, attempts: 1 },
+    ]) {
+      const { items } = await again.forOrg(orgId).audit.list({ action: "secret.read" });
+      const said = items.map(({ outcome, details }) => ({ outcome, details }));
+      const unreadable = { outcome: "failure", details: { why: "unreadable" } };
+      expect(said).toEqual(Array.from({ length: attempts }, () => unreadable));
+    }
     expect((await again.channelConfigs.getCredentials("sentry"))?.["token"]?.reveal()).toBe(secret);
     // What isn't secret of the record is still there to see.
     expect(await again.channelConfigs.get("vercel")).not.toBeNull();

@@ -59,7 +59,13 @@ export interface AutomaticContent
 }
 
 /** Why an access that was granted came to nothing. */
-export type Fruitless = "not_found" | "expired" | "revoked" | "already_erased" | "no_details";
+export type Fruitless =
+  | "not_found"
+  | "unreadable"
+  | "expired"
+  | "revoked"
+  | "already_erased"
+  | "no_details";
 
 /** The entry of an access to secrets or administration that was granted, showed nothing and changed nothing. */
 export function fruitlessEntry(

@@ -19,8 +19,10 @@ export function channelConfigsDomain(runner: Runner): ChannelConfigs {
   return {
     ...channelConfigVerbs(runner),
     getCredentials: (integration, options) =>
-      runner.run(
-        async (unit) => readSecrets(unit, channelRef(integration), subject(integration)),
+      readSecrets(
+        runner,
+        () => channelRef(integration),
+        () => subject(integration),
         options,
       ),
     list: (options) =>

@@ -4,11 +4,12 @@ import { Secret } from "../../crypto/secret.ts";
 import { limits } from "../../domain/limits.ts";
 import { StorageError } from "../../errors/storage-error.ts";
 import type { ColumnValue, Delete } from "../backend.ts";
-import type { Preconditions } from "../options.ts";
+import type { CallOptions, Preconditions } from "../options.ts";
 import { type SealedRef, sealedColumns, secretPlace } from "../stored-keys.ts";
 import { type AutomaticContent, automaticEntry, fruitlessEntry } from "./audit-entries.ts";
 import type { HandleContext } from "./context.ts";
 import { deleteRecord } from "./record-verbs.ts";
+import type { Runner } from "./runner.ts";
 import type { UnitOfWork } from "./unit-of-work.ts";
 
 type Secrets = Readonly<Record<string, string>>;
@@ -31,27 +32,41 @@ export async function sealSecrets(
 }
 
 /**
- * Opens a record's secrets and buffers the entry that says so: they are handed over once the entry is sealed, never without it.
+ * Opens a record's secrets in a transaction of its own, with the entry that says so: they are handed over once the entry is sealed, never without
+ * it.
  *
  * @returns `null` when there is no such record, which leaves an entry too: whoever tries names should be seen
- * @throws StorageError `DECRYPTION_FAILED`, `ENCRYPTION_KEY_MISSING`, `KEY_MISMATCH`
+ * @throws StorageError `DECRYPTION_FAILED`, which leaves one as well: somebody may have moved what is sealed; `ENCRYPTION_KEY_MISSING`,
+ * `KEY_MISMATCH`
  */
 export async function readSecrets(
-  unit: UnitOfWork,
-  ref: SealedRef,
-  subject: Pick<EntryContent, "target">,
+  runner: Runner,
+  refOf: () => SealedRef,
+  subject: (ref: SealedRef) => Pick<EntryContent, "target">,
+  options: CallOptions | undefined,
 ): Promise<Readonly<Record<string, Secret>> | null> {
-  const { actor } = unit.context;
-  const said = { action: "secret.read", ...subject } as const;
-  const record = await unit.read(ref);
-  if (record === null) {
-    unit.append(fruitlessEntry(actor, said, "not_found"));
-    return null;
-  }
-  const field = sealedColumns[ref.table];
-  const secrets = await openSecrets(unit.context, ref, record.columns[field]);
-  unit.append(automaticEntry(actor, said, { [field]: Object.keys(secrets).sort() }));
-  return secrets;
+  const read = await runner.run(async (unit) => {
+    const ref = refOf();
+    const { actor } = unit.context;
+    const said = { action: "secret.read", ...subject(ref) } as const;
+    const record = await unit.read(ref);
+    if (record === null) {
+      unit.append(fruitlessEntry(actor, said, "not_found"));
+      return null;
+    }
+    const field = sealedColumns[ref.table];
+    try {
+      const secrets = await openSecrets(unit.context, ref, record.columns[field]);
+      unit.append(automaticEntry(actor, said, { [field]: Object.keys(secrets).sort() }));
+      return secrets;
+    } catch (error) {
+      if (!StorageError.is(error, "DECRYPTION_FAILED")) throw error;
+      unit.append(fruitlessEntry(actor, said, "unreadable"));
+      return error;
+    }
+  }, options);
+  if (read instanceof StorageError) throw read;
+  return read;
 }
 
 /**

@@ -17,11 +17,7 @@ import { deleteSecrets, readSecrets, sealSecrets, secretNames } from "./sealed-s
 export function slackInstallationsDomain(runner: Runner): SlackInstallations {
   return {
     ...slackInstallationVerbs(runner),
-    getTokens: (query, options) =>
-      runner.run(async (unit) => {
-        const ref = queryRef(query);
-        return readSecrets(unit, ref, subject(ref));
-      }, options),
+    getTokens: (query, options) => readSecrets(runner, () => queryRef(query), subject, options),
     list: (options) =>
       tableListing(runner.context, options, () => ({
         table: "slack_installations",
