@@ -23,6 +23,10 @@ const headersOfProxies = [
   "X-Forwarded-Proto",
   "x-forwarded-anything",
   "Via",
+  "X-Real-IP",
+  "X-Client-IP",
+  "True-Client-IP",
+  "CF-Connecting-IP",
 ];
 
 let kept: TestStorage | undefined;
@@ -73,6 +77,23 @@ it.each([
     expect(problem["detail"]).toContain(`ssh -L ${port}:localhost:${port} HOST`);
   }
   for (const path of open)
+    expect((await send(origin, { path, headers: { host } })).status).toBe(200);
+});
+
+it.each(["evil.example", "localhost@evil.example", "evil@localhost"])(
+  "judges a target that is a whole URL by its own host %j, whatever Host says",
+  async (host) => {
+    const headers = { host: "localhost" };
+    for (const path of closed) {
+      const answer = await send(origin, { path: `http://${host}${path}`, headers });
+      expectProblem(answer, 401, "UNAUTHENTICATED");
+    }
+  },
+);
+
+it("serves a target that is a whole URL of this machine, whatever Host says", async () => {
+  const path = `${origin}/api/agents`;
+  for (const host of ["localhost", "evil.example"])
     expect((await send(origin, { path, headers: { host } })).status).toBe(200);
 });
 
