@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { testSecret } from "../../../../tooling/secrets.ts";
+import { deploymentOrgId } from "../../src/index.ts";
 import { tableNames } from "../../src/storage/tables.ts";
 import { administration, archiveOf, contents, fillAll } from "../support/administration.ts";
 import { describeEachBackend } from "../support/backends.ts";
@@ -156,15 +157,29 @@ describeEachBackend("an organisation's archive", onTargetsOfTheirOwn, (backend) 
     const { organisations } = deployment;
     const tokens = { botToken: testSecret() };
     await storage.slackInstallations.set({ teamId: "T1", tokens });
+    await storage.apiKeys.create({ name: "ci", scopes: ["admin"] });
+    await storage.memory.set("a", "k", 1);
     const archive = await archiveOf(deployment, backend.orgId);
     await organisations.erase(backend.orgId, { confirm: backend.orgId });
     const other = storage.forOrg(`${backend.orgId}-b`).slackInstallations;
     await other.set({ teamId: "T1", tokens });
     const read = () => inPieces(archive, 100);
     await expectCode(organisations.import(backend.orgId, read), "ALREADY_EXISTS");
+    expect(await organisations.get(backend.orgId)).toBeNull();
     await other.delete({ teamId: "T1" });
     await organisations.import(backend.orgId, read);
     expect(await storage.slackInstallations.get({ teamId: "T1" })).not.toBeNull();
+  });
+
+  test("isn't taken over as what is the deployment's own", async () => {
+    const { storage, deployment } = administration(backend);
+    await storage.memory.set("a", "k", 1);
+    const archive = await archiveOf(deployment, backend.orgId);
+    for (const own of [deploymentOrgId, "codespar/unfinished-move"]) {
+      const renamed = archive.replaceAll(JSON.stringify(backend.orgId), JSON.stringify(own));
+      const imported = deployment.organisations.import(own, () => inPieces(renamed, 700));
+      await expectCode(imported, "UNSUPPORTED");
+    }
   });
 
   test("of nothing doesn't exist", async () => {

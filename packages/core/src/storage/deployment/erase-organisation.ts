@@ -3,7 +3,7 @@ import { invalid, StorageError } from "../../errors/storage-error.ts";
 import type { CallContext } from "../backend.ts";
 import type { HandleContext } from "../domains/context.ts";
 import { keepClosed } from "./closed-mark.ts";
-import { deploymentOrgId, isOwnOrganisation, ownTrail } from "./own-trail.ts";
+import { deploymentOrgId, ownTrail, refuseOwn } from "./own-trail.ts";
 
 /** How an erasure goes. */
 export interface EraseOrganisationOptions {
@@ -51,12 +51,7 @@ export async function eraseOrganisation(
   const { backend } = context;
   if (confirm !== orgId)
     throw invalid(`To erase an organisation, give its id as confirm too: "${orgId}".`);
-  if (isOwnOrganisation(orgId)) {
-    throw new StorageError(
-      "UNSUPPORTED",
-      `${orgId} is the deployment's own and goes only with the deployment.`,
-    );
-  }
+  refuseOwn(orgId);
   const begun = await unfinishedErasure(context, orgId);
   const trail = ownTrail(context);
   if (begun === null && !(await backend.organisations(call)).includes(orgId)) {

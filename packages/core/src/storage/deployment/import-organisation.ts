@@ -25,6 +25,18 @@ export interface ImportReport {
 
 type Read = () => AsyncIterable<string | Uint8Array>;
 
+/**
+ * What can be in the way of an import besides the archive, a Slack workspace of somebody else's, comes first; keys last, so that none works in a part
+ * of an organisation.
+ */
+const first = new Set<MovableTable>(["slack_installations"]);
+const last = new Set<MovableTable>(["api_keys"]);
+const inOrder = [
+  first,
+  ...stages.map((stage) => new Set([...stage].filter((t) => !first.has(t) && !last.has(t)))),
+  last,
+];
+
 /** What is stored in one step at most. */
 const step = { rows: 500, bytes: 4 * 1024 * 1024 };
 
@@ -37,7 +49,7 @@ export async function importArchive(
 ): Promise<ImportReport> {
   const { closing, keyIds, steps } = await checkArchive(orgId, read, context);
   if (keyIds.size > 0) await checkKeys(backend, keyIds);
-  for (const stage of stages) {
+  for (const stage of inOrder) {
     if (!steps.some(({ table }) => stage.has(table))) continue;
     for await (const batch of batches(read, steps, stage)) {
       throwIfInterrupted(
@@ -157,7 +169,7 @@ async function store(
     if (!(error instanceof UniqueViolation)) throw error;
     throw new StorageError(
       "ALREADY_EXISTS",
-      `A Slack workspace of organisation "${orgId}" is installed by another organisation here. Remove it there, erase what was imported, then import again.`,
+      `A Slack workspace of organisation "${orgId}" is installed by another organisation here. Remove it there, erase what was imported, if anything was, then import again.`,
       { cause: error },
     );
   }

@@ -19,7 +19,7 @@ import {
 } from "./erase-organisation.ts";
 import { archiveOf } from "./export-organisation.ts";
 import { type ImportReport, importArchive } from "./import-organisation.ts";
-import { isOwnOrganisation } from "./own-trail.ts";
+import { isOwnOrganisation, refuseOwn } from "./own-trail.ts";
 
 /** An organisation that holds something. */
 export interface Organisation {
@@ -52,12 +52,12 @@ export interface Organisations {
   /**
    * Takes over an archive as it is, into a deployment where the organisation holds nothing: versions, instants and ciphertext, the trail's bytes
    * and parts, and at its end an entry `organisation.imported`. The archive is read several times, in constant memory: first as a whole, when structure and every value are
-   * checked before anything is written. What was checked is stored, and nothing else. An import that is broken off leaves a part: erase that, then import again.
+   * checked before anything is written. What was checked is stored, and nothing else. An import that is broken off leaves a part, in which no API key works: erase that, then import again.
    *
    * @param orgId - the archive's own: secrets open nowhere else
    * @param read - opens the archive from its beginning
    * @throws StorageError `VALIDATION`, with line number and reason, for an archive that is cut off, changed, another organisation's, or holds what can't be stored; `ALREADY_EXISTS` when the organisation holds
-   * anything; `KEY_MISMATCH`, `ENCRYPTION_KEY_MISSING` when it holds secrets that wouldn't open, of which nothing is left behind; `UNSUPPORTED` for another version's archive
+   * anything; `KEY_MISMATCH`, `ENCRYPTION_KEY_MISSING` when it holds secrets that wouldn't open, of which nothing is left behind; `UNSUPPORTED` for another version's archive, and for the deployment's own: `move` takes that over
    */
   import(
     orgId: string,
@@ -117,6 +117,7 @@ export function organisationsOf(context: HandleContext): Organisations {
     },
     async import(orgId, read, options) {
       const call = begin(orgId, options);
+      refuseOwn(orgId);
       if (await holdsAnything(backend, orgId, call)) throw holdsSomething(orgId);
       const report = await importArchive(backend, orgId, read, call);
       await ownAuditDomain({ ...context, orgId }).append({

@@ -1,3 +1,4 @@
+import { StorageError } from "../../errors/storage-error.ts";
 import type { Audit } from "../audit-contract.ts";
 import { ownAuditDomain } from "../domains/audit.ts";
 import type { HandleContext } from "../domains/context.ts";
@@ -14,4 +15,13 @@ export function isOwnOrganisation(orgId: string): boolean {
 /** The deployment's own trail, for the handle's actor. */
 export function ownTrail(context: HandleContext): Audit {
   return ownAuditDomain({ ...context, orgId: deploymentOrgId });
+}
+
+/** @throws StorageError `UNSUPPORTED` for what is the deployment's own */
+export function refuseOwn(orgId: string): void {
+  if (!isOwnOrganisation(orgId)) return;
+  throw new StorageError(
+    "UNSUPPORTED",
+    `${orgId} is the deployment's own, and comes and goes only with the deployment.`,
+  );
 }
