@@ -2,7 +2,9 @@ import type { KeeperStatus, Storage } from "@codespar/core";
 import Fastify, { type FastifyBaseLogger, LogController } from "fastify";
 import { validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
 import { openToOrigins } from "./access/cross-origin.ts";
+import { dropForwardedPorts } from "./access/forwarded-for.ts";
 import { type AccessOptions, guard } from "./access/gate.ts";
+import { rateCounters } from "./access/rate-limits.ts";
 import { requireDeclarations } from "./access/requirements.ts";
 import type { App } from "./app-types.ts";
 import { defaultEventLimits, type EventLimits } from "./events/limits.ts";
@@ -111,13 +113,15 @@ export async function buildServer(options: ServerOptions): Promise<App> {
   });
 
   letConnectionsGo(app);
+  if (trustedProxies > 0) dropForwardedPorts(app);
   accompanyRequests(app);
   refuseMalformed(app);
-  await openToOrigins(app, options.corsOrigins ?? []);
+  const counters = await rateCounters(app, options.rateLimits);
+  await openToOrigins(app, options.corsOrigins ?? [], counters.address);
   requireDeclarations(app);
   if (check !== undefined) holdUntilChecked(app, check);
   const storageOf = scopedStorage(storage);
-  const requireScopes = await guard(app, storage, storageOf, options);
+  const requireScopes = await guard(app, storage, storageOf, counters, options);
   answerErrors(app);
   refuseUnreadQueries(app);
   await describeApi(app, version);

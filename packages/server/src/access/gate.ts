@@ -12,7 +12,7 @@ import { LiveAnswers } from "./live-answers.ts";
 import { isLocal } from "./local.ts";
 import { namedOrganisation } from "./organisation.ts";
 import { holds, type KeyPrincipal, mayUse, type Principal } from "./principal.ts";
-import { defaultRateLimits, type RateLimits, rateCounters } from "./rate-limits.ts";
+import type { Counters, RateLimits } from "./rate-limits.ts";
 import { AccessRecord } from "./record.ts";
 import { keyless, lacking, operatorsOnly, otherOrganisation, unknownKey } from "./refusals.ts";
 
@@ -50,12 +50,12 @@ export async function guard(
   app: FastifyInstance,
   storage: Storage,
   storageOf: StorageOf,
+  counters: Counters,
   options: AccessOptions,
 ): Promise<RequireScopes> {
-  const { adminKey, commandLineToken, corsOrigins = [], rateLimits } = options;
+  const { adminKey, commandLineToken, corsOrigins = [] } = options;
   app.decorateRequest("principal", null);
   app.decorateRequest("endedKeyId", null);
-  const counters = await rateCounters(app, { ...defaultRateLimits, ...rateLimits }, nameOfKey);
   const live = new LiveAnswers();
   const record = new AccessRecord(storage, storageOf, counters.refusal);
 
@@ -133,11 +133,6 @@ export async function guard(
     else done();
   });
   return requireScopes;
-}
-
-/** Under which a key's requests are counted. */
-function nameOfKey({ principal, endedKeyId }: FastifyRequest): string {
-  return principal?.kind === "key" ? principal.id : (endedKeyId ?? "");
 }
 
 function namesOther(request: FastifyRequest, orgId: string): boolean {

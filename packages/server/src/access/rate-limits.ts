@@ -33,9 +33,9 @@ export interface Counters {
 /** Makes the counters. */
 export async function rateCounters(
   app: FastifyInstance,
-  limits: RateLimits,
-  keyOf: (request: FastifyRequest) => string,
+  given: Partial<RateLimits> = {},
 ): Promise<Counters> {
+  const limits = { ...defaultRateLimits, ...given };
   await app.register(rateLimit, { global: false });
   const options = { timeWindow: windowMs, cache: counted };
   const counter = (
@@ -49,15 +49,24 @@ export async function rateCounters(
           name,
           app.createRateLimit({ ...options, max, ...(keyGenerator && { keyGenerator }) }),
         );
-  const refusals = app.createRateLimit({ ...options, max: refusalEntries, keyGenerator: keyOf });
+  const refusals = app.createRateLimit({
+    ...options,
+    max: refusalEntries,
+    keyGenerator: nameOfKey,
+  });
   return {
     address: counter("address", limits.perAddress),
-    key: counter("key", limits.perKey, keyOf),
+    key: counter("key", limits.perKey, nameOfKey),
     refusal: async (request) => {
       const counts = await refusals(request);
       return counts.isAllowed || !counts.isExceeded;
     },
   };
+}
+
+/** Under which a key's requests are counted. */
+function nameOfKey({ principal, endedKeyId }: FastifyRequest): string {
+  return principal?.kind === "key" ? principal.id : (endedKeyId ?? "");
 }
 
 /** Says in each answer how much is left, as draft-ietf-httpapi-ratelimit-headers-10 has it. */

@@ -66,6 +66,36 @@ describe("the rate of requests", () => {
     expect((await server.call({ path: "/health", headers: from("192.0.2.1") })).status).toBe(200);
   });
 
+  it.each([
+    ["192.0.2.1", "192.0.2.1:1234"],
+    ["192.0.2.1:1", "192.0.2.1:65535"],
+    ["2001:db8::1", "[2001:db8::2]"],
+    ["[2001:db8::1]:443", "[2001:db8::2]:444"],
+  ])("is the address's whatever the port: %s and %s", async (one, other) => {
+    server = await serving({ rateLimits: { perAddress: 1 }, trustedProxies: 1 });
+    const from = (address: string) =>
+      server.call({
+        path: "/api/agents",
+        headers: { ...elsewhere, "x-forwarded-for": `198.51.100.9,${address}` },
+      });
+    expect((await from(one)).status).toBe(401);
+    expectProblem(await from(other), 429, "RATE_LIMITED");
+  });
+
+  it("counts what browsers ask first", async () => {
+    const origin = "https://app.example.com";
+    server = await serving({ rateLimits: { perAddress: 2 }, corsOrigins: [origin] });
+    const headers = { ...elsewhere, origin, "access-control-request-method": "GET" };
+    const preflight = () =>
+      send(server.origin, { method: "OPTIONS", path: "/api/agents", headers });
+    const first = await preflight();
+    expect(first.status).toBe(204);
+    expect(limitsOf(first)).toEqual([left("address", 1), '"address";q=2;w=60']);
+    const other = await server.call({ path: "/api/agents", headers: elsewhere });
+    expect(limitsOf(other)[0]).toEqual(left("address", 0));
+    expectProblem(await preflight(), 429, "RATE_LIMITED");
+  });
+
   it("isn't limited where the limit is 0", async () => {
     server = await serving({ rateLimits: { perKey: 0, perAddress: 0 } });
     const { token } = await makeKey(server.storage, "acme", ["read"]);
