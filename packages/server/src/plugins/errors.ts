@@ -9,15 +9,14 @@ import { headersOf, problemType, toProblem } from "../problem.ts";
 /** Answers every error as problem details, and logs those that are the server's. */
 export function answerErrors(app: FastifyInstance): void {
   app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply));
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(
-      new HttpError(
-        "ROUTE_NOT_FOUND",
-        `There is no ${request.method} ${pathOf(request)}. GET /docs lists all routes.`,
-      ),
-      request,
-      reply,
-    ),
+  app.setNotFoundHandler((request, reply) => sendProblem(noSuchRoute(request), request, reply));
+}
+
+/** What a request gets whose path isn't served. */
+export function noSuchRoute(request: FastifyRequest): HttpError {
+  return new HttpError(
+    "ROUTE_NOT_FOUND",
+    `There is no ${request.method} ${pathOf(request)}. GET /docs lists all routes.`,
   );
 }
 

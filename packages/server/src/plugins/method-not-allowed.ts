@@ -1,7 +1,8 @@
-import type { FastifyInstance, HTTPMethods } from "fastify";
+import type { FastifyInstance, FastifyRequest, HTTPMethods } from "fastify";
 import { HttpError } from "../errors.ts";
-import { pathOf } from "./errors.ts";
+import { noSuchRoute, pathOf } from "./errors.ts";
 
+/** Those for which routes can be added: Fastify's own. */
 const methods: readonly HTTPMethods[] = [
   "GET",
   "HEAD",
@@ -25,8 +26,17 @@ export function refuseOtherMethods(app: FastifyInstance): () => void {
     for (const name of [method].flat()) allowed.add(name.toUpperCase());
     known.set(url, allowed);
   });
+  // Fastify has no routes for the others that Node's parser takes, such as TRACE, PROPFIND and QUERY.
+  let paths: readonly KnownPath[] = [];
+  app.addHook("onRequest", (request, _reply, done) => {
+    if (!request.is404 || isRoutable(request.method)) return done();
+    const [path = ""] = request.url.replace(/^[a-z]+:\/\/[^/]*/i, "").split("?", 1);
+    const found = paths.find(({ form }) => form.test(path));
+    done(found === undefined ? noSuchRoute(request) : notAllowed(request, found.allowed));
+  });
   return () => {
     adding = true;
+    paths = pathsOf(known);
     for (const [url, allowed] of known) refuse(app, url, allowed);
   };
 }
@@ -34,7 +44,6 @@ export function refuseOtherMethods(app: FastifyInstance): () => void {
 function refuse(app: FastifyInstance, url: string, allowed: ReadonlySet<string>): void {
   const others = methods.filter((method) => !allowed.has(method));
   if (others.length === 0) return;
-  const allow = [...allowed].join(", ");
   app.route({
     method: others,
     url,
@@ -42,11 +51,37 @@ function refuse(app: FastifyInstance, url: string, allowed: ReadonlySet<string>)
     config: { access: "caller" },
     // Before the body is read: what can't be taken needs no parsing.
     onRequest: (request, _reply, done) => {
-      const message = `${request.method} isn't possible on ${pathOf(request)}. Use ${allow}.`;
-      done(new HttpError("METHOD_NOT_ALLOWED", message, { allow }));
+      done(notAllowed(request, allowed));
     },
     handler: () => {
       throw new Error("answered by the hook");
     },
   });
+}
+
+function notAllowed(request: FastifyRequest, allowed: ReadonlySet<string>): HttpError {
+  const allow = [...allowed].join(", ");
+  const message = `${request.method} isn't possible on ${pathOf(request)}. Use ${allow}.`;
+  return new HttpError("METHOD_NOT_ALLOWED", message, { allow });
+}
+
+function isRoutable(method: string): boolean {
+  return methods.some((name) => name === method);
+}
+
+interface KnownPath {
+  readonly form: RegExp;
+  readonly allowed: ReadonlySet<string>;
+}
+
+/** As the router finds them: what is named comes before what is a parameter. */
+function pathsOf(known: ReadonlyMap<string, ReadonlySet<string>>): readonly KnownPath[] {
+  const parameters = /:\w+/g;
+  const count = (url: string) => url.match(parameters)?.length ?? 0;
+  return [...known]
+    .sort(([one], [other]) => count(one) - count(other))
+    .map(([url, allowed]) => ({
+      form: new RegExp(`^${url.replace(/[.*]/g, "\\$&").replace(parameters, "[^/]*")}$`),
+      allowed,
+    }));
 }

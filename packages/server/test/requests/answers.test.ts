@@ -48,6 +48,27 @@ it("says which route there isn't, and which method is meant", async () => {
   expect(log).not.toContain("hunter2");
 });
 
+it.each([
+  ["/api/agents", "GET, HEAD, POST"],
+  ["/api/agents?limit=1", "GET, HEAD, POST"],
+  ["/api/agents/a%2Fb/memory/k", "GET, HEAD, PUT, DELETE"],
+  ["/api/audit/verify", "GET, HEAD"],
+  ["/api/audit/7", "GET, HEAD"],
+  ["/health", "GET, HEAD"],
+  ["/", "GET, HEAD"],
+])("knows which methods %s has, whatever the method", async (path, allow) => {
+  for (const method of ["TRACE", "PROPFIND", "QUERY", "LOCK", "M-SEARCH"]) {
+    const answer = await send(server.origin, { method, path });
+    expectProblem(answer, 405, "METHOD_NOT_ALLOWED");
+    expect(answer.headers["allow"]).toBe(allow);
+    const nowhere = await send(server.origin, { method, path: "/api/nothing" });
+    expectProblem(nowhere, 404, "ROUTE_NOT_FOUND");
+  }
+  const via = { via: "1.1 proxy" };
+  const unknown = await send(server.origin, { method: "QUERY", path, headers: via });
+  expectProblem(unknown, 401, "UNAUTHENTICATED");
+});
+
 it("opens itself to no other origin", async () => {
   const { headers } = await server.call({
     path: "/api/agents",
