@@ -297,9 +297,14 @@ class Verification {
       (await this.#checkKeys()) ??
       this.#redactions.unmet() ??
       (await this.#checkIntents()) ??
-      (await this.#source.stray?.()) ??
-      null
+      (await this.#checkStray())
     );
+  }
+
+  /** What is stored besides. Where a file can't be read as it was written, the part that it therefore lacks tells more. */
+  async #checkStray(): Promise<AuditFailure | null> {
+    const stray = (await this.#source.stray?.()) ?? null;
+    return stray?.check === "content" ? (this.#unexplained ?? stray) : stray;
   }
 
   async #checkKeys(): Promise<AuditFailure | null> {
@@ -307,8 +312,7 @@ class Verification {
     if (this.#missing.length > 0) return null;
     const { keys, keysNow } = this.#source;
     const missing = this.#checkpoints.missingKey(keys);
-    if (missing === null || keysNow === undefined) return missing;
-    return this.#checkpoints.missingKey(await keysNow());
+    return missing && keysNow ? this.#checkpoints.missingKey(await keysNow()) : missing;
   }
 
   async #checkIntents(): Promise<AuditFailure | null> {

@@ -98,6 +98,26 @@ describe("a changed file", () => {
     300_000,
   );
 
+  test.each([5, 190, 285])(
+    "the line of a part of %i that is taken out, or an earlier one in its place",
+    async (at) => {
+      const intact = await readFile(path("audit_parts.jsonl"), "utf8");
+      const lineOf = (seq: number) =>
+        intact.split(/(?<=\n)/).find((line) => line.startsWith(`{"seq":${seq},`)) ?? "";
+      for (const instead of ["", lineOf(1)]) {
+        await writeFile(path("audit_parts.jsonl"), intact.replace(lineOf(at), instead));
+        expect(await verdict(), instead).toMatchObject({
+          verdict: "tampered",
+          firstFailure: {
+            seq: at,
+            check: "parts",
+            message: `entry ${at}: its part "details" is missing, and no entry says that it was erased`,
+          },
+        });
+      }
+    },
+  );
+
   /** What nothing in the trail says, or what is found only when it is used. */
   const unread: Readonly<Record<string, readonly string[]>> = {
     "snapshot.json": [

@@ -114,6 +114,22 @@ describe("damaged files", () => {
     }
   });
 
+  it("are reported when something stands behind a table's end, a whole line or not", async () => {
+    const directory = await prepared();
+    const intact = await loaded(directory);
+    const tables = [...intact.files.keys()].filter((path) => path.endsWith(".json"));
+    expect(tables.length).toBeGreaterThanOrEqual(2);
+    for (const path of tables)
+      for (const added of ["x", "x\n"]) {
+        const fs = new MemoryFileSystem(intact.files, intact.folders);
+        fs.files.set(
+          path,
+          Buffer.concat([intact.files.get(path) ?? Buffer.alloc(0), Buffer.from(added)]),
+        );
+        expect(await reported(directory, fs), path).toBe("CORRUPTION");
+      }
+  });
+
   it("name the file and the offset, and stay as they are", async () => {
     const directory = await prepared();
     const journal = join(

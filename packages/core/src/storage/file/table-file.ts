@@ -127,13 +127,15 @@ export async function readTable(
   let end: number;
   try {
     const reader = new TableReader(path, table.name, oldest, intern);
-    end = await eachBlock(new ByteReader(file, await file.size()), 0, (block, position) => {
+    const size = await file.size();
+    end = await eachBlock(new ByteReader(file, size), 0, (block, position) => {
       reader.block(block, position, (record) => {
         table.put(sortKey(record.key), record);
         count++;
       });
     });
     reader.finish(end, count);
+    if (end !== size) throw corruption(path, end, "something follows the end");
   } finally {
     await file.close();
   }
