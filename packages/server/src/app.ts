@@ -8,6 +8,7 @@ import { rateCounters } from "./access/rate-limits.ts";
 import { requireDeclarations } from "./access/requirements.ts";
 import type { App } from "./app-types.ts";
 import { defaultEventLimits, type EventLimits } from "./events/limits.ts";
+import { refuseUnreadKeys } from "./http/idempotency.ts";
 import { parseJsonBody, refuseEncoded } from "./http/json-body.ts";
 import { scopedStorage } from "./http/scope.ts";
 import { describeApi, documentRoute } from "./openapi.ts";
@@ -124,6 +125,7 @@ export async function buildServer(options: ServerOptions): Promise<App> {
   const requireScopes = await guard(app, storage, storageOf, counters, options);
   answerErrors(app);
   refuseUnreadQueries(app);
+  refuseUnreadKeys(app);
   await describeApi(app, version);
   const refuseOthers = refuseOtherMethods(app);
 

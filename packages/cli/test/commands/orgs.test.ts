@@ -81,7 +81,14 @@ describe.each(eachWay)("orgs on %s", (name, open) => {
     await writeFile(path("cut.jsonl"), archive.slice(0, -100));
     const cut = await place.run(["orgs", "import", "gamma", path("cut.jsonl")]);
     expect(cut).toMatchObject({ code: 2, stdout: "" });
-    expect((await place.run(["orgs", "import", "acme", path("missing")])).code).toBe(4);
+    expect(await place.run(["orgs", "import", "acme", path("missing")])).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining(`There is no file ${path("missing")}.`),
+    });
+    expect(await place.run(["orgs", "import", "acme", path(".")])).toMatchObject({
+      code: 4,
+      stderr: expect.stringMatching(/ is a folder\. An archive is one file/),
+    });
   });
 
   it("refuse --org", async () => {

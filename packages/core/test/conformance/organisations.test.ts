@@ -67,9 +67,8 @@ describeEachBackend("an organisation that is erased", onTargetsOfTheirOwn, (back
       onProgress: (step) => steps.push(step),
     });
     const removed = Object.fromEntries(report.removed.map(({ table, rows }) => [table, rows]));
-    for (const [table, rows] of Object.entries(held))
-      expect(removed[table], table).toBe(rows.length);
-    if (backend.kind === "postgres") expect(removed["audit_parts"]).toBeGreaterThan(0);
+    const counts = Object.entries(held).map(([table, rows]) => [table, rows.length]);
+    expect(removed).toEqual(Object.fromEntries(counts));
     expect(report).toMatchObject({ orgId, resumed: false, damaged: false });
     expect(report.rows).toBe(Object.values(removed).reduce((sum, rows) => sum + rows, 0));
     expect(steps.length).toBeGreaterThanOrEqual(report.removed.length);

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { StorageError } from "@codespar/core";
-import type { FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import { timesSent } from "./repeated.ts";
 
+const header = "idempotency-key";
 const maxKeyLength = 255;
 const printableAscii = /^[\x20-\x7e]+$/;
 
@@ -14,11 +15,11 @@ const printableAscii = /^[\x20-\x7e]+$/;
  * @throws StorageError `VALIDATION` when the key is empty, too long or not printable ASCII, or sent several times
  */
 export function idempotentId(request: FastifyRequest, orgId: string): string | undefined {
-  const header = request.headers["idempotency-key"];
-  if (header === undefined) return undefined;
-  if (timesSent(request.raw, "idempotency-key") > 1)
+  const sent = request.headers[header];
+  if (sent === undefined) return undefined;
+  if (timesSent(request.raw, header) > 1)
     throw new StorageError("VALIDATION", "Send one Idempotency-Key: this request has several.");
-  const key = typeof header === "string" ? unquote(header) : "";
+  const key = typeof sent === "string" ? unquote(sent) : "";
   if (key.length > maxKeyLength || !printableAscii.test(key)) {
     throw new StorageError(
       "VALIDATION",
@@ -47,10 +48,50 @@ export function named<Entry extends { readonly id?: string }>(
   );
 }
 
+/**
+ * Waits for what is written under the name that {@link named} or {@link idempotentId} gave. Of an `Idempotency-Key` the caller knows no id.
+ *
+ * @throws StorageError `ALREADY_EXISTS` that speaks of the key where there is one
+ */
+export async function underKey<Written>(
+  request: FastifyRequest,
+  write: Promise<Written>,
+): Promise<Written> {
+  try {
+    return await write;
+  } catch (error) {
+    if (!isKeyed(request) || !StorageError.is(error, "ALREADY_EXISTS")) throw error;
+    throw new StorageError(
+      "ALREADY_EXISTS",
+      "This Idempotency-Key was used before, for something that this request doesn't give again: use a new key.",
+      { cause: error },
+    );
+  }
+}
+
+/** Refuses the header where nobody reads it: whoever sends it counts on it. Call before the routes are added, after callers are looked at. */
+export function refuseUnreadKeys(app: FastifyInstance): void {
+  const reading: string[] = [];
+  app.addHook("onRoute", ({ method, url, config }) => {
+    if (config?.documentedHeaders?.includes(header)) reading.push(`${String(method)} ${url}`);
+  });
+  app.addHook("onRequest", (request, _reply, done) => {
+    const { documentedHeaders = [] } = request.routeOptions.config;
+    const isRead = documentedHeaders.includes(header);
+    if (request.method !== "POST" || request.is404 || isRead || !isKeyed(request)) return done();
+    const message = `Nothing reads Idempotency-Key here; these do: ${reading.join(", ")}. Leave it out.`;
+    done(new StorageError("VALIDATION", message));
+  });
+}
+
+function isKeyed({ headers }: FastifyRequest): boolean {
+  return headers[header] !== undefined;
+}
+
 /** The draft standard writes the key as a quoted string; most clients send it bare. */
-function unquote(header: string): string {
-  const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(header);
-  return quoted?.[1] === undefined ? header : quoted[1].replace(/\\(["\\])/g, "$1");
+function unquote(sent: string): string {
+  const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(sent);
+  return quoted?.[1] === undefined ? sent : quoted[1].replace(/\\(["\\])/g, "$1");
 }
 
 function uuid8(hash: Buffer): string {

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { RequireScopes } from "../access/gate.ts";
 import type { Principal } from "../access/principal.ts";
 import type { App } from "../app-types.ts";
-import { idempotentId } from "../http/idempotency.ts";
+import { idempotentId, underKey } from "../http/idempotency.ts";
 import { responses } from "../http/responses.ts";
 import type { StorageOf } from "../http/scope.ts";
 import { flag, idParam, instant, pageOf, pageQuery, recordMeta } from "../schemas.ts";
@@ -86,11 +86,12 @@ function createRoute(app: App, storageOf: StorageOf, requireScopes: RequireScope
       const storage = storageOf(request);
       const id = idempotentId(request, storage.orgId);
       const expiresAt = withinOwnLife(request.principal, request.body.expiresAt);
-      const { key, token } = await storage.apiKeys.create({
+      const input = {
         ...request.body,
         ...(expiresAt !== undefined && { expiresAt }),
         ...(id && { id }),
-      });
+      };
+      const { key, token } = await underKey(request, storage.apiKeys.create(input));
       return reply.code(201).send({ key, token: token.reveal() });
     },
   );

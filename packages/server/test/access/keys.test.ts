@@ -109,7 +109,8 @@ describeServed("API keys over HTTP", (server) => {
       headers: { ...headers, "idempotency-key": "once" },
     };
     expect((await call(request)).status).toBe(201);
-    expectProblem(await call(request), 409, "ALREADY_EXISTS");
+    const { detail } = expectProblem(await call(request), 409, "ALREADY_EXISTS");
+    expect(detail).toMatch(/Idempotency-Key was used before.*: use a new key\.$/);
     expect(bodyOf(await call({ path, headers }))["items"]).toHaveLength(2);
   });
 

@@ -109,7 +109,8 @@ describeServed("the audit trail", ({ call }) => {
     const id = "0190b3f4-7c1a-7abc-8def-0123456789ab";
     const byId = await append({ ...entry, id });
     expect((await append({ ...entry, id: id.toUpperCase() })).json).toEqual(byId.json);
-    expectProblem(await append({ ...entry, id, action: "other" }), 409, "ALREADY_EXISTS");
+    const reused = await append({ ...entry, id, action: "other" });
+    expect(expectProblem(reused, 409, "ALREADY_EXISTS")["detail"]).toMatch(/: use a new id\.$/);
 
     const keyed = (body: object, key: string | string[] = "retry-1") =>
       append(body, { "idempotency-key": key });
@@ -118,7 +119,8 @@ describeServed("the audit trail", ({ call }) => {
       expect(answer).toMatchObject({ status: 201, text: answers[0]?.text });
     expect((await keyed(entry, '"retry-1"')).text).toBe(answers[0]?.text);
     expect(bodyOf(await keyed(entry, "retry-2"))["seq"]).toBe(2);
-    expectProblem(await keyed({ ...entry, outcome: "failure" }), 409, "ALREADY_EXISTS");
+    const other = await keyed({ ...entry, outcome: "failure" });
+    expect(expectProblem(other, 409, "ALREADY_EXISTS")["detail"]).toMatch(/: use a new key\.$/);
     expectProblem(await keyed({ ...entry, id }), 400, "VALIDATION");
     for (const key of ["", '""', "x".repeat(256), "n\u00f6"])
       expectProblem(await keyed(entry, key), 400, "VALIDATION");

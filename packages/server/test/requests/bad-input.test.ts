@@ -202,6 +202,16 @@ describeServed("bad input", (server) => {
     if (method === "GET") expect(answer.text).toContain("querystring: Unrecognized key");
   });
 
+  it.each(["/api/agents", "/api/agents/a/memory", "/api/agents/a/action", "/api/audit/0/redact"])(
+    "refuses an Idempotency-Key, which nobody reads, on POST %s",
+    async (at) => {
+      const headers = { "idempotency-key": "once" };
+      const answer = await call({ method: "POST", path: at, headers, body: {} });
+      const { detail } = expectProblem(answer, 400, "VALIDATION");
+      expect(detail).toContain("POST /api/audit, POST /api/audit/intents");
+    },
+  );
+
   it("lets health checks add parameters", async () => {
     for (const query of ["t=1", "t=%ff"])
       expect((await call({ path: `/livez?${query}` })).status).toBe(200);

@@ -29,12 +29,7 @@ async function importOrganisation(
 ): Promise<void> {
   const context = contextOf(command);
   const signal = abortOnSignals();
-  if (!statSync(file, { throwIfNoEntry: false })?.isFile()) {
-    throw new CommandFailure(
-      exitCodes.notFound,
-      `There is no file ${file}. An archive is read several times, so it can't be a pipe.`,
-    );
-  }
+  refuseOther(file);
   const report = await withDeployment(context, "write", async ({ organisations }) => {
     if (organisations.import === undefined)
       throw usage(
@@ -43,4 +38,15 @@ async function importOrganisation(
     return organisations.import(orgId, () => createReadStream(file), { signal });
   });
   await print(context.json ? jsonText(report) : `imported ${report.rows} rows of ${shown(orgId)}`);
+}
+
+/** What isn't a file: an archive is read several times. */
+function refuseOther(path: string): void {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isFile()) return;
+  const why =
+    found === undefined
+      ? `There is no file ${path}.`
+      : `${path} is ${found.isDirectory() ? "a folder" : "no file"}. An archive is one file; it is read several times, so a pipe won't do.`;
+  throw new CommandFailure(exitCodes.notFound, why);
 }

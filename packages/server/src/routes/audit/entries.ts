@@ -2,7 +2,7 @@ import { auditOutcomes } from "@codespar/core";
 import { z } from "zod";
 import { checkClaimedActor } from "../../access/claims.ts";
 import type { App } from "../../app-types.ts";
-import { named } from "../../http/idempotency.ts";
+import { named, underKey } from "../../http/idempotency.ts";
 import { responses } from "../../http/responses.ts";
 import type { StorageOf } from "../../http/scope.ts";
 import { actor, auditEntry, pageOf, pageQuery } from "../../schemas.ts";
@@ -83,7 +83,7 @@ function appendRoute(app: App, storageOf: StorageOf): void {
     async (request, reply) => {
       checkClaimedActor(request, request.body.actor);
       const { audit, orgId } = storageOf(request);
-      const entry = await audit.append(named(request, orgId, request.body));
+      const entry = await underKey(request, audit.append(named(request, orgId, request.body)));
       return reply.code(201).header("location", `/api/audit/${entry.seq}`).send(entry);
     },
   );
