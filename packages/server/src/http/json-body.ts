@@ -21,8 +21,8 @@ export function refuseEncoded(headers: IncomingHttpHeaders): void {
 }
 
 /**
- * Parses a JSON body without changing what it says: bytes that aren't UTF-8 and members that stand twice are refused instead
- * of repaired, and `__proto__` is a member like any other.
+ * Parses a JSON body without changing what it says: bytes that aren't UTF-8, members that stand twice and integers with more digits than a
+ * number keeps are refused instead of repaired, and `__proto__` is a member like any other.
  *
  * @returns the value; `undefined` for an empty body
  * @throws StorageError `VALIDATION`. Its message never quotes the body.
@@ -32,9 +32,10 @@ export function parseJsonBody(body: Buffer): unknown {
   if (!isUtf8(body)) throw refused("it isn't UTF-8");
   const text = body.toString("utf8");
   const value = parse(text);
-  if (membersWritten(text) !== membersKept(value)) {
-    throw refused("an object names the same member twice");
-  }
+  const { members, lost } = written(text);
+  if (members !== membersKept(value)) throw refused("an object names the same member twice");
+  if (lost !== null)
+    throw refused(`the integer at position ${lost} has more digits than a number keeps`);
   return value;
 }
 
@@ -54,16 +55,48 @@ function refused(why: string): StorageError {
   );
 }
 
-/** In valid JSON every colon outside of strings belongs to one member. */
-function membersWritten(text: string): number {
+/** What stands outside of the strings of valid JSON: how many members, one for every colon, and where the first integer is that would be rounded. */
+function written(text: string): { readonly members: number; readonly lost: number | null } {
   let members = 0;
+  let lost: number | null = null;
   for (let i = 0; i < text.length; i += 1) {
     const unit = text.charCodeAt(i);
     if (unit === 0x22) i = endOfString(text, i + 1);
     else if (unit === 0x3a) members += 1;
+    else if (isDigit(unit)) {
+      const start = i;
+      i = endOfNumber(text, start) - 1;
+      if (lost === null && losesDigits(text.slice(start, i + 1))) lost = start;
+    }
   }
-  return members;
+  return { members, lost };
 }
+
+function isDigit(unit: number): boolean {
+  return unit >= 0x30 && unit <= 0x39;
+}
+
+/** Behind its digits, point and exponent. */
+function endOfNumber(text: string, start: number): number {
+  let end = start;
+  while (end < text.length && !/[^\d.eE+-]/.test(text.charAt(end))) end += 1;
+  return end;
+}
+
+/**
+ * Whether it is an integer that isn't the number which `JSON.parse` makes of it (RFC 8259 §6), nor written as JavaScript writes that number:
+ * with zeros in place of digits that don't tell it from others. Without its sign.
+ */
+function losesDigits(number: string): boolean {
+  if (number.length < shortestLost || !/^\d+$/.test(number)) return false;
+  if (number.length > longestKept) return true;
+  const kept = Number(number);
+  return String(kept) !== number && BigInt(kept) !== BigInt(number);
+}
+
+/** 2^53, behind which integers have gaps, has sixteen digits; the largest double has 309. */
+const shortestLost = 16;
+const longestKept = 309;
 
 function endOfString(text: string, start: number): number {
   for (let i = start; i < text.length; i += 1) {

@@ -51,6 +51,49 @@ describeServed("bad input", (server) => {
     expect((await call({ path: at })).status).toBe(404);
   });
 
+  it.each([
+    "9007199254740993",
+    "-9007199254740993",
+    "12345678901234567890",
+    `[1, {"a": "1", "b":[12345678901234567890]}]`,
+    "9".repeat(310),
+  ])("refuses %s, which would be rounded", async (value) => {
+    const at = path();
+    const body = `{"value":${value}}`;
+    const answer = await call({ method: "PUT", path: at, headers: json, body });
+    const { detail } = expectProblem(answer, 400, "VALIDATION");
+    const position = body.search(/[129]\d{15}/);
+    expect(detail).toContain(`the integer at position ${position} has more digits than`);
+    expect((await call({ path: at })).status).toBe(404);
+  });
+
+  it.each([
+    "9007199254740991",
+    "-9007199254740992",
+    "9007199254740994",
+    // 2^66, and how JavaScript writes it.
+    "73786976294838206464",
+    "73786976294838210000",
+    "0.12345678901234567890",
+    "1234567890123456789e3",
+    '"12345678901234567890"',
+  ])("takes %s", async (value) => {
+    const at = path();
+    const body = `{"value":${value}}`;
+    expect((await call({ method: "PUT", path: at, headers: json, body })).status).toBe(201);
+    const { json: entry } = await call({ path: at });
+    expect(entry).toMatchObject({ value: JSON.parse(value) as unknown });
+    expect(
+      (
+        await call({
+          method: "PUT",
+          path: at,
+          body: { value: (entry as { value: unknown }).value },
+        })
+      ).status,
+    ).toBe(200);
+  });
+
   it.each(wrongBodies)("refuses the body %j", async (body) => {
     const at = path();
     const problem = expectProblem(
