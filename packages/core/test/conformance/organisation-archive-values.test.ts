@@ -161,6 +161,17 @@ describeEachBackend("an archive with wrong values", suite, (backend) => {
     await deployment.organisations.import(backend.orgId, reader(archive.sealed(archive.lines)));
   });
 
+  test("is refused in few words, whatever its values are", async () => {
+    const { archive, deployment } = await madeOn(backend);
+    const long = (line: string) =>
+      line.replace(/"ts\\":\\"[^"]+\\"/, `"ts\\":\\"${"\u{1f600}".repeat(5000)}\\"`);
+    const forged = archive.sealed(relinked(archive.lines.map(long)));
+    expect(forged.length).toBeGreaterThan(10_000);
+    const message = await refused(deployment, forged);
+    expect(message.length).toBeLessThan(1000);
+    expect(message.isWellFormed()).toBe(true);
+  });
+
   test("is refused for lines that stand twice or in the wrong place", async () => {
     const { archive, deployment } = await madeOn(backend);
     const { lines } = archive;

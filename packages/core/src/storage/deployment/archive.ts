@@ -191,9 +191,14 @@ export function rowOf(members: Members): AuditRow {
   return { seq, hash, leaf: Buffer.from(leaf), parts: erasable, projection: null };
 }
 
-/** What is wrong with a line, after "Line n of the archive". Never repeats values: they may be secret. */
+/** Room for two hashes and the words about them: what a forged entry holds can be of any length. */
+const longest = 400;
+
+/** What is wrong with a line, after "Line n of the archive". Never repeats values but the trail's own: others may be secret. */
 export function wrongLine({ number }: Pick<Line, "number">, what: string): StorageError {
-  return invalid(`Line ${number} of the archive can't be taken over: ${what}. Export it again.`);
+  const letters = [...what];
+  const shown = letters.length > longest ? `${letters.slice(0, longest).join("")}…` : what;
+  return invalid(`Line ${number} of the archive can't be taken over: ${shown}. Export it again.`);
 }
 
 /** What a schema found first, and where. */
