@@ -1,4 +1,4 @@
-import { parseVerifier } from "./signed-note.ts";
+import { isVerifier } from "./signed-note.ts";
 
 /**
  * What this software records by itself, and callers can't append, so that who reads such an entry knows whose it is: whole actions, and with a
@@ -119,13 +119,4 @@ export function keyAnnouncedBy({ action, target }: Said): string | null {
   if (action !== keyRotated) return null;
   const vkey = target.id.replace(/^[0-9a-f]{8} /, "");
   return isVerifier(vkey) ? vkey : null;
-}
-
-function isVerifier(text: string): boolean {
-  try {
-    parseVerifier(text);
-    return true;
-  } catch {
-    return false;
-  }
 }

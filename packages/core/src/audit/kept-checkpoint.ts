@@ -1,6 +1,12 @@
 import { invalid } from "../errors/storage-error.ts";
 import { type Checkpoint, parseCheckpoint } from "./checkpoint.ts";
-import { failingSignature, type NoteVerifier, parseNote, parseVerifier } from "./signed-note.ts";
+import {
+  failingSignature,
+  isVerifier,
+  type NoteVerifier,
+  parseNote,
+  parseVerifier,
+} from "./signed-note.ts";
 
 /** A checkpoint that the caller kept. */
 export interface KeptCheckpoint {
@@ -28,11 +34,5 @@ export function refuseDamaged({ note }: KeptCheckpoint, keys: readonly NoteVerif
 
 /** Those of the stored keys that can be read. What is wrong with the others, verification finds. */
 export function readableKeys(vkeys: readonly string[]): NoteVerifier[] {
-  return vkeys.flatMap((vkey) => {
-    try {
-      return [parseVerifier(vkey)];
-    } catch {
-      return [];
-    }
-  });
+  return vkeys.filter(isVerifier).map(parseVerifier);
 }

@@ -80,6 +80,16 @@ export function parseVerifier(text: string): NoteVerifier {
   return verifier;
 }
 
+/** Whether {@link parseVerifier} reads a text. */
+export function isVerifier(text: string): boolean {
+  try {
+    parseVerifier(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The public key as OpenSSL reads it: PEM of RFC 8410. */
 export function publicKeyPem({ publicKey }: NoteVerifier): string {
   return String(keyOf(publicKey).export({ format: "pem", type: "spki" }));

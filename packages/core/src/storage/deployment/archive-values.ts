@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
-import { parseVerifier } from "../../audit/signed-note.ts";
+import { isVerifier } from "../../audit/signed-note.ts";
 import { actorTypes } from "../../domain/actor.ts";
 import { toInstant } from "../../domain/instant.ts";
 import { limits } from "../../domain/limits.ts";
@@ -85,14 +85,6 @@ const email = z
   .refine((value) => value === value.trim().toLowerCase(), "must be in lower case");
 
 const vkey = z.string().refine(isVerifier, "must be a verifier key: name+id+base64");
-
-function isVerifier(value: string): boolean {
-  try {
-    return parseVerifier(value).name !== "";
-  } catch {
-    return false;
-  }
-}
 
 /** A stored URL has lost its `.git`; what ends so all the same is of that name. */
 const repositoryOf = (url: string) => {

@@ -127,14 +127,15 @@ async function replace(
   const { now } = unit.call;
   const { actor } = unit.context;
   const said = { action: "api_key.rotated", ...subject(id) } as const;
+  const nothing = (why: Fruitless): Fruitless => {
+    unit.append(fruitlessEntry(actor, said, why));
+    return why;
+  };
   const before = await unit.read(keyRef(id));
-  const key = before === null ? null : showKey(before);
-  const why = key === null ? "not_found" : endOf(key, now);
-  if (before === null || key === null || why !== null) {
-    const found = why ?? "not_found";
-    unit.append(fruitlessEntry(actor, said, found));
-    return found;
-  }
+  if (before === null) return nothing("not_found");
+  const key = showKey(before);
+  const ended = endOf(key, now);
+  if (ended !== null) return nothing(ended);
   const { name, scopes, expiresAt } = key;
   const fields = { id: newId(), name, scopes, validUntil: validUntil ?? expiresAt };
   const issued = issue(unit, fields, id);
